@@ -1,0 +1,28 @@
+/**
+ * @talos/core: the protocol core, Rust compiled to WebAssembly, behind typed functions.
+ *
+ * Everything but `verifyChecks` and `authorize` is synchronous; importing this module makes the core ready, and fails
+ * when core and contracts are not of one build. Functions throw TalosError with a code of contracts/errors.json.
+ */
+export * from "./audit.ts";
+export * from "./capability.ts";
+export { CORE_HASH } from "./core.ts";
+export * from "./encoding.ts";
+export { encodeRequest } from "./frame.ts";
+export * from "./identity.ts";
+export * from "./in-force.ts";
+export * from "./proof.ts";
+export {
+  authorizePure,
+  begin,
+  filterList,
+  finish,
+  openMcp,
+  openSession,
+  openText,
+  recheck,
+  sealMcp,
+  sealText,
+} from "./request.ts";
+export * from "./types.ts";
+export { authorize, verifyChecks } from "./verify.ts";

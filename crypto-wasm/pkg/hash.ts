@@ -1,0 +1,2 @@
+/** Replaced by the first build. */
+export const CORE_HASH = "";
