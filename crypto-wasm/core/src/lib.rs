@@ -1,0 +1,21 @@
+//! The Talos protocol core: encoding, identity, capabilities and decisions.
+//!
+//! Everything here is a pure function of its arguments. There is no clock, no randomness and no I/O inside: time, nonces and
+//! keys are handed in. No input panics and every loop and allocation is bounded by the input or by [`limits`]; what is wrong
+//! is answered with an [`Error`] that has a name from the contract.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines)
+)]
+
+pub mod b64;
+pub mod did;
+pub mod ed25519;
+pub mod error;
+pub mod hash;
+pub mod json;
+pub mod jwk;
+pub mod jws;
+pub mod limits;
+
+pub use error::{Code, Error};

@@ -1,0 +1,1 @@
+//! The Talos core as one WebAssembly module.
