@@ -1,0 +1,40 @@
+/**
+ * What a stranger would stumble over and no other tool sees: download addresses in lock files, absolute paths in the built core,
+ * test data of others, oversized sources, surfaces without a line in the traceability table, stale folder lists.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./bootstrap.js";
+
+const findings: string[] = [];
+const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "utf8" }).split("\0").filter(Boolean);
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+
+for (const path of tracked.filter((p) => /(^|\/)package-lock\.json$/.test(p))) {
+  if (/"resolved": "https?:/.test(read(path))) findings.push(`${path} names a download address; run npm install with the repository's .npmrc`);
+}
+
+for (const path of tracked.filter((p) => p.startsWith("crypto-wasm/pkg/"))) {
+  const bytes = readFileSync(join(root, path)).toString("latin1");
+  const found = /\/(?:root|home|tmp|work|Users|usr\/local|rustc)\/[\x21-\x7e]{0,60}/.exec(bytes);
+  if (found) findings.push(`${path} holds an absolute path: ${found[0]}`);
+}
+
+const generated = /^(contracts\/gen|crypto-wasm\/pkg|migrations)\//;
+for (const path of tracked.filter((p) => /\.(ts|rs)$/.test(p) && !generated.test(p) && existsSync(join(root, p)))) {
+  const lines = read(path).split("\n").length;
+  if (lines > 800) findings.push(`${path} has ${lines} lines: which second noun has it found?`);
+}
+
+const table = read("docs/traceability.md");
+for (const file of readdirSync(join(root, "contracts/surfaces"))) {
+  const name = file.replace(/\.json$/, "");
+  if (file.endsWith(".json") && !table.includes(`\`${name}\``)) findings.push(`docs/traceability.md has no line for the surface ${name}`);
+}
+for (const match of table.matchAll(/`((?:contracts|crypto-wasm|durable-objects|workers|sdk|scripts|test)\/[^`\s]+\.(?:ts|rs|json|md))[`:#]/g)) {
+  if (!existsSync(join(root, match[1] as string))) findings.push(`docs/traceability.md names ${match[1]}, which is not there`);
+}
+
+for (const finding of findings) process.stderr.write(`${finding}\n`);
+process.exitCode = findings.length === 0 ? 0 : 1;
