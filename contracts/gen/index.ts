@@ -2,3 +2,4 @@
 
 export * from "./errors.ts";
 export * from "./limits.ts";
+export type * from "./types.ts";
