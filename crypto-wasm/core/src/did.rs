@@ -13,6 +13,18 @@ const ED25519_PUB: [u8; 2] = [0xed, 0x01];
 /// Characters of base58btc of 34 bytes that begin with `ED25519_PUB`.
 const KEY_DIGITS: usize = 47;
 const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const NO_DIGIT: u8 = 0xff;
+const BASE58_DIGITS: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut value = 0;
+    // `while` and plain indices: iterators are not const, and a wrong index would fail the build.
+    #[allow(clippy::indexing_slicing)]
+    while value < 58 {
+        table[BASE58[value as usize] as usize] = value;
+        value += 1;
+    }
+    table
+};
 
 /// The did:key of an Ed25519 public key.
 #[must_use]
@@ -38,7 +50,7 @@ pub fn key_of(did: &str) -> Result<Option<[u8; 32]>, Error> {
         return Err(Error::limit("a DID that is too long"));
     }
     let x = if let Some(digits) = did.strip_prefix("did:key:z") {
-        unbase58(digits)?
+        return unbase58(digits).map(Some); // 47 digits without leading zeros: one text for one key
     } else if let Some(text) = did.strip_prefix("did:jwk:") {
         jwk::parse(&json::parse(&b64::decode(text)?)?)?
     } else if did.starts_with("did:web:") {
@@ -47,11 +59,7 @@ pub fn key_of(did: &str) -> Result<Option<[u8; 32]>, Error> {
         return Err(Error::malformed("an unknown DID method"));
     };
     // One key has one name: what would be printed otherwise is refused.
-    if did == did_key(&x) || did == did_jwk(&x) {
-        Ok(Some(x))
-    } else {
-        Err(Error::malformed("a DID in another spelling"))
-    }
+    if did == did_jwk(&x) { Ok(Some(x)) } else { Err(Error::malformed("a DID in another spelling")) }
 }
 
 /// Where the document of a did:web lies.
@@ -170,29 +178,45 @@ fn base58(bytes: &[u8]) -> String {
     digits.iter().rev().map(|digit| char::from(BASE58.get(usize::from(*digit)).copied().unwrap_or(b'1'))).collect()
 }
 
+/// The key behind the 47 digits of a did:key. Five digits at a time, since every link names two DIDs.
 fn unbase58(text: &str) -> Result<[u8; 32], Error> {
-    let bad = Error::malformed("a did:key that is no Ed25519 key");
+    const BAD: Error = Error::malformed("a did:key that is no Ed25519 key");
     if text.len() != KEY_DIGITS {
-        return Err(bad);
+        return Err(BAD);
     }
-    let mut bytes = [0u8; 34]; // little-endian
-    for character in text.bytes() {
-        let digit = BASE58.iter().position(|symbol| *symbol == character).ok_or(bad.clone())?;
-        let mut carry = u32::try_from(digit).map_err(|_| bad.clone())?;
-        for byte in &mut bytes {
-            carry += u32::from(*byte) * 58;
-            *byte = low_byte(carry & 0xff);
-            carry >>= 8;
+    let mut limbs = [0u32; 9]; // little-endian; 34 bytes and two to spare
+    for group in text.as_bytes().chunks(5) {
+        let mut scale = 1u64;
+        let mut carry = 0u64;
+        for character in group {
+            let digit = BASE58_DIGITS.get(usize::from(*character)).copied().unwrap_or(NO_DIGIT);
+            if digit == NO_DIGIT {
+                return Err(BAD);
+            }
+            scale *= 58;
+            carry = carry * 58 + u64::from(digit);
         }
-        if carry > 0 {
-            return Err(bad);
+        for limb in &mut limbs {
+            carry += u64::from(*limb) * scale;
+            *limb = low_word(carry);
+            carry >>= 32;
         }
     }
-    bytes.reverse();
-    match bytes.split_first_chunk::<2>() {
-        Some((&ED25519_PUB, key)) => key.try_into().map_err(|_| bad),
-        _ => Err(bad),
+    let mut bytes = [0u8; 36];
+    for (place, limb) in bytes.chunks_mut(4).zip(limbs.iter().rev()) {
+        place.copy_from_slice(&limb.to_be_bytes());
     }
+    // 58^47 < 2^288, so nothing was carried out; the two spare bytes must be zero.
+    match bytes.split_first_chunk::<4>() {
+        Some((&[0, 0, 0xed, 0x01], key)) => key.try_into().map_err(|_| BAD),
+        _ => Err(BAD),
+    }
+}
+
+/// The low 32 bits.
+const fn low_word(number: u64) -> u32 {
+    let [a, b, c, d, ..] = number.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 /// The low 8 bits of what is below 256 by construction.

@@ -9,13 +9,19 @@
 )]
 
 pub mod b64;
+pub mod chain;
+pub mod contain;
 pub mod did;
 pub mod ed25519;
 pub mod error;
+pub mod grant;
 pub mod hash;
 pub mod json;
 pub mod jwk;
 pub mod jws;
 pub mod limits;
+pub mod link;
+pub mod path;
+pub mod trust;
 
 pub use error::{Code, Error};
