@@ -24,4 +24,17 @@ pub mod link;
 pub mod path;
 pub mod trust;
 
+// Proofs and sessions.
+pub mod proof;
+pub mod seal;
+pub mod session;
+pub mod structured;
+pub mod window;
+
+// What is in force.
+pub mod bloom;
+
+// The record.
+pub mod uuidv7;
+
 pub use error::{Code, Error};
