@@ -8,14 +8,13 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines)
 )]
 
-pub mod attenuate;
 pub mod b64;
 pub mod chain;
 pub mod contain;
-pub mod decide;
 pub mod did;
 pub mod ed25519;
 pub mod error;
+pub mod frame;
 pub mod grant;
 pub mod hash;
 pub mod json;
@@ -23,8 +22,8 @@ pub mod jwk;
 pub mod jws;
 pub mod limits;
 pub mod link;
+pub mod mcp;
 pub mod path;
-pub mod scope;
 pub mod trust;
 
 // Proofs and sessions.
