@@ -98,7 +98,7 @@ pub fn web_url(did: &str) -> Result<String, Error> {
     }
     let mut well_known = true;
     for segment in parts {
-        let plain = segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+        let plain = segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         if !plain || segment.is_empty() || segment == "." || segment == ".." {
             return Err(Error::malformed("a did:web with a bad path"));
         }

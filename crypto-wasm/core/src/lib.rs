@@ -8,9 +8,11 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines)
 )]
 
+pub mod attenuate;
 pub mod b64;
 pub mod chain;
 pub mod contain;
+pub mod decide;
 pub mod did;
 pub mod ed25519;
 pub mod error;
@@ -24,6 +26,7 @@ pub mod limits;
 pub mod link;
 pub mod mcp;
 pub mod path;
+pub mod scope;
 pub mod trust;
 
 // Proofs and sessions.

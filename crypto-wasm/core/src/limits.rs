@@ -27,15 +27,21 @@ pub const PATH_SEGMENTS: usize = 64;
 /// Audiences of a link.
 pub const AUD_ENTRIES: usize = 8;
 /// Bytes of one audience.
-pub const AUD_BYTES: usize = 512;
+pub const AUD_BYTES: usize = 448;
 /// Bytes of a DID.
-pub const DID_BYTES: usize = 512;
+pub const DID_BYTES: usize = 256;
 /// Seconds between `nbf` and `exp` of a link: 400 days.
 pub const CAPABILITY_LIFE_SECONDS: i64 = 34_560_000;
 /// Containers that may be open at once in a JSON text.
 pub const JSON_DEPTH: usize = 32;
 /// Largest integer of a JSON text: 2^53 − 1 (RFC 8785 §3.2.2.3, RFC 7493 §2.2).
 pub const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
+/// Bytes of a scope string.
+pub const SCOPE_BYTES: usize = 4_608;
+/// Bytes of a request body, and of the longest string that an atom can speak of.
+pub const BODY_BYTES: i64 = 1_048_576;
+/// The latest moment that a contract names, Unix seconds: the year 2100.
+pub const MAX_SECONDS: i64 = 4_102_444_800;
 /// Bytes of a tool's or prompt's name.
 pub const TOOL_NAME_BYTES: usize = 128;
 /// Bytes of a JSON-RPC id.

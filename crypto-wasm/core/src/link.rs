@@ -2,9 +2,9 @@
 //!
 //! Source: contracts/spec/capability.md#link.
 
-use crate::grant::{Grant, check_order, grants_value, parse_grants};
+use crate::grant::{Grant, check_order, grants_value, is_server, parse_grants};
 use crate::json::{Fields, Value};
-use crate::limits::{AUD_BYTES, AUD_ENTRIES, CAPABILITY_LIFE_SECONDS, DEPTH, MAX_SAFE_INTEGER};
+use crate::limits::{AUD_BYTES, AUD_ENTRIES, CAPABILITY_LIFE_SECONDS, DEPTH, GRANTS, MAX_SAFE_INTEGER, MAX_SECONDS};
 use crate::{Error, did, jwk};
 
 /// The header type of a link.
@@ -59,15 +59,15 @@ impl Link {
             iss: parse_did(&mut fields, "iss")?,
             sub: parse_did(&mut fields, "sub")?,
             aud: parse_aud(fields.arr("aud")?)?,
-            iat: fields.int("iat", 0, MAX_SAFE_INTEGER)?,
-            nbf: fields.int("nbf", 0, MAX_SAFE_INTEGER)?,
-            exp: fields.int("exp", 0, MAX_SAFE_INTEGER)?,
+            iat: fields.int("iat", 0, MAX_SECONDS)?,
+            nbf: fields.int("nbf", 0, MAX_SECONDS)?,
+            exp: fields.int("exp", 0, MAX_SECONDS)?,
             jti: fields.str("jti")?.to_owned(),
             holder,
             ep: fields.int("ep", 0, MAX_EPOCH)?,
             depth,
             par: if par { fields.b64_32("par").and_then(|_| fields.opt_str("par"))?.map(str::to_owned) } else { None },
-            grants: parse_grants(fields.arr("grants")?)?,
+            grants: parse_grants(fields.arr("grants")?, GRANTS)?,
         };
         fields.finish()?;
         link.check()?;
@@ -130,15 +130,23 @@ fn parse_aud(items: &[Value]) -> Result<Vec<String>, Error> {
 }
 
 fn check_aud(aud: &[String]) -> Result<(), Error> {
-    let fits =
-        |text: &String| (1..=AUD_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if aud.len() > AUD_ENTRIES {
         return Err(Error::limit("too many audiences").at("aud"));
     }
-    if aud.is_empty() || !aud.iter().all(fits) || !aud.is_sorted_by(|left, right| left < right) {
+    if aud.is_empty() || !aud.iter().all(|aud| is_audience(aud)) || !aud.is_sorted_by(|left, right| left < right) {
         return Err(Error::malformed("not a sorted set of audiences").at("aud"));
     }
     Ok(())
+}
+
+/// Whether `text` is `<origin>/t/{tenant}`.
+#[must_use]
+pub fn is_audience(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let Some((host, tenant)) = rest.and_then(|rest| rest.split_once("/t/")) else { return false };
+    let host_fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#');
+    // A tenant is one DNS label, as a server is.
+    text.len() <= AUD_BYTES && !host.is_empty() && host.bytes().all(host_fits) && is_server(tenant)
 }
 
 /// Whether `text` is a lower-case UUID of version 7 (RFC 9562 §5.7).

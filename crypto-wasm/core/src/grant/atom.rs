@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::json::{Fields, Value};
-use crate::limits::{ATOM_STRING_BYTES, ATOM_VALUES, MAX_SAFE_INTEGER};
+use crate::limits::{ATOM_STRING_BYTES, ATOM_VALUES, BODY_BYTES, MAX_SAFE_INTEGER};
 use crate::path::Pattern;
 
 /// A value of one of the types that atoms speak of.
@@ -181,7 +181,7 @@ impl Atom {
                 let of = fields.str("of")?;
                 Self::Subset(Items::parse(of, fields.arr("values")?)?)
             }
-            ("maxlen", "string") => Self::Maxlen(fields.int("bytes", 0, MAX_SAFE_INTEGER)?.unsigned_abs()),
+            ("maxlen", "string") => Self::Maxlen(fields.int("bytes", 0, BODY_BYTES)?.unsigned_abs()),
             _ => return Err(Error::malformed("an unknown atom")),
         };
         fields.finish()?;

@@ -11,7 +11,7 @@ pub use name::{is_action, is_argument, is_server, is_tool, server_of};
 
 use crate::Error;
 use crate::json::{Fields, Value};
-use crate::limits::{ARG_ATOMS, GRANT_ACTIONS, GRANT_ARGS, GRANTS};
+use crate::limits::{ARG_ATOMS, GRANT_ACTIONS, GRANT_ARGS};
 use crate::path::Pattern;
 
 /// What a tool does to the world. A request has exactly one class, from the signed registry.
@@ -245,12 +245,12 @@ fn parse_args(members: &[(String, Value)]) -> Result<Vec<(String, Vec<Atom>)>, E
     Ok(args)
 }
 
-/// Reads the grants of a link or a role: 1..64, ordered by tool, no two equal.
+/// Reads the grants of a link or a role: 1..=`most`, ordered by tool, no two equal.
 ///
 /// # Errors
-/// `LIMIT_EXCEEDED` above 64; otherwise `MALFORMED`, both with field `grants` or the member of the grant at fault.
-pub fn parse_grants(items: &[Value]) -> Result<Vec<Grant>, Error> {
-    if items.len() > GRANTS {
+/// `LIMIT_EXCEEDED` above `most`; otherwise `MALFORMED`, both with field `grants` or the member of the grant at fault.
+pub fn parse_grants(items: &[Value], most: usize) -> Result<Vec<Grant>, Error> {
+    if items.len() > most {
         return Err(Error::limit("too many grants").at("grants"));
     }
     let mut grants = Vec::with_capacity(items.len());
