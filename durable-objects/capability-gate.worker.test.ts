@@ -1,0 +1,247 @@
+import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { LIMITS, type RateClass } from "@talos/contracts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { CapabilityGate } from "./capability-gate.ts";
+import type { AdmitAsk, Admitted } from "./types.ts";
+
+type Gate = DurableObjectStub<CapabilityGate>;
+
+const ROOT = "root-link";
+let gate: Gate;
+let names = 0;
+let nonces = 0;
+let now = Date.UTC(2026, 10, 23);
+
+beforeEach(() => {
+  names += 1;
+  gate = env.CAPABILITY_GATES.getByName(`acme/${ROOT}-${names}`);
+  vi.useFakeTimers({ toFake: ["Date"], now });
+});
+afterEach(() => {
+  now = Date.now() + 3_600_000;
+  vi.useRealTimers();
+});
+
+const pass = (ms: number) => vi.setSystemTime(Date.now() + ms);
+/** Refills one token in 1,000 s, so that nothing flows in while a test runs. */
+const slow = (capacity: number, more: Partial<RateClass> = {}): RateClass => ({
+  name: "read",
+  capacity,
+  refill_per_second: 1,
+  link_share_percent: 50,
+  concurrency: 2,
+  ...more,
+});
+const nonce = (seconds = 60) => {
+  nonces += 1;
+  return { jkt: "key-1", value: `nonce-${nonces}`, expires: Math.floor(Date.now() / 1000) + seconds };
+};
+const ask = (more: Partial<AdmitAsk> = {}): AdmitAsk => ({ links: [ROOT], rate: slow(3), cost: 1, ...more });
+const admit = async (more: Partial<AdmitAsk> = {}): Promise<Admitted> => gate.admit(ask(more));
+const codes = (answers: Admitted[]) => answers.map((answer) => (answer.ok ? "ok" : answer.code));
+const rows = (table: string) =>
+  runInDurableObject(gate, (_, state) => state.storage.sql.exec(`SELECT count(*) AS n FROM ${table}`).one().n);
+
+describe("buckets", () => {
+  it("allow the burst, then refuse, and still refuse after the object was evicted", async () => {
+    expect(codes([await admit(), await admit(), await admit(), await admit()])).toEqual([
+      "ok",
+      "ok",
+      "ok",
+      "rate.exhausted",
+    ]);
+    await evictDurableObject(gate);
+    expect(await admit()).toEqual({ ok: false, code: "rate.exhausted", retry_after_ms: 1_000 });
+    pass(1_000);
+    expect(codes([await admit(), await admit()])).toEqual(["ok", "rate.exhausted"]);
+  });
+
+  it("never spend one token for two requests at once", async () => {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => admit({ rate: slow(7) })));
+    expect(answers.filter((answer) => answer.ok)).toHaveLength(7);
+  });
+
+  it("give a hundred fresh sub-agents of one root together no more than the root's bucket", async () => {
+    const rate = slow(20, { link_share_percent: 100 });
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => admit({ links: [ROOT, `agent-${i}`], rate })),
+    );
+    expect(answers.filter((answer) => answer.ok)).toHaveLength(20);
+  });
+
+  it("give all agents below one link together no more than its share, and starve no sibling", async () => {
+    const rate = slow(20);
+    const below = await Promise.all(Array.from({ length: 60 }, (_, i) => admit({ links: [ROOT, "a", `a${i}`], rate })));
+    expect(below.filter((answer) => answer.ok)).toHaveLength(10);
+    const sibling = await Promise.all(Array.from({ length: 20 }, () => admit({ links: [ROOT, "b"], rate })));
+    expect(sibling.filter((answer) => answer.ok)).toHaveLength(10);
+  });
+
+  it("debit every class of a batch or none", async () => {
+    const write = slow(1, { name: "write" });
+    expect(await admit({ cost: 2, more: [{ rate: write, cost: 1 }] })).toMatchObject({ ok: true, remaining: 0 });
+    expect(await admit({ cost: 1, more: [{ rate: write, cost: 1 }] })).toMatchObject({ code: "rate.exhausted" });
+    expect(codes([await admit({ cost: 1 })])).toEqual(["ok"]); // the refused batch took nothing of `read`
+  });
+
+  it("add up a class that a batch names twice", async () => {
+    expect(await admit({ cost: 2, more: [{ rate: slow(3), cost: 2 }] })).toMatchObject({ code: "LIMIT_EXCEEDED" });
+  });
+
+  it("refuse for good a cost above their capacity", async () => {
+    expect(await admit({ cost: 4 })).toEqual({ ok: false, code: "LIMIT_EXCEEDED", retry_after_ms: 0 });
+    expect(await rows("buckets")).toBe(0);
+  });
+
+  it("have no row once they are full again", async () => {
+    await admit({ links: [ROOT, "a"] });
+    expect(await rows("buckets")).toBe(2);
+    expect(await runDurableObjectAlarm(gate)).toBe(true);
+    expect(await rows("buckets")).toBe(2);
+    pass(2_000); // the link's inflow is half the root's
+    expect(await runDurableObjectAlarm(gate)).toBe(true);
+    expect(await rows("buckets")).toBe(0);
+    expect(await runDurableObjectAlarm(gate)).toBe(false); // nothing left to come again for
+  });
+
+  it("are bounded in number, and make room when they can", async () => {
+    const rate = slow(1_000_000, { link_share_percent: 100, refill_per_second: 1_000 });
+    await admit({ rate });
+    await runInDurableObject(gate, (_, { storage }) => {
+      for (let i = 1; i < LIMITS.gate_buckets; i += 1) {
+        storage.sql.exec("INSERT INTO buckets VALUES (?, 0, ?, ?)", `read/x${i}`, Date.now(), Date.now() + 10_000);
+      }
+    });
+    await evictDurableObject(gate); // counts again
+    expect(await admit({ links: [ROOT, "new"], rate })).toMatchObject({ ok: false, code: "rate.exhausted" });
+    expect(await rows("buckets")).toBe(LIMITS.gate_buckets);
+    expect(codes([await admit({ rate })])).toEqual(["ok"]); // a bucket that has a row needs no room
+    pass(20_000);
+    expect(codes([await admit({ links: [ROOT, "new"], rate })])).toEqual(["ok"]);
+    expect(await rows("buckets")).toBeLessThan(3);
+  });
+});
+
+describe("nonces", () => {
+  it("serve once, also after the object was evicted", async () => {
+    const used = nonce();
+    expect(codes([await admit({ nonce: used }), await admit({ nonce: used })])).toEqual(["ok", "REPLAY"]);
+    await evictDurableObject(gate);
+    expect(await admit({ nonce: used })).toEqual({ ok: false, code: "REPLAY", retry_after_ms: 0 });
+    expect(codes([await admit({ nonce: { ...used, jkt: "key-2" } })])).toEqual(["ok"]);
+  });
+
+  it("serve once for two requests at once", async () => {
+    const used = nonce();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => admit({ nonce: used, rate: slow(100) })));
+    expect(codes(answers).filter((code) => code === "ok")).toHaveLength(1);
+    expect(codes(answers).filter((code) => code === "REPLAY")).toHaveLength(19);
+  });
+
+  it("of a refused request are not kept: it had no effect and may be sent again", async () => {
+    const refused = nonce();
+    await admit({ cost: 3 });
+    expect(codes([await admit({ nonce: refused })])).toEqual(["rate.exhausted"]);
+    expect(await rows("nonces")).toBe(0);
+    pass(1_000);
+    expect(codes([await admit({ nonce: refused })])).toEqual(["ok"]);
+  });
+
+  it("are refused when past or too far ahead by the object's clock", async () => {
+    const at = (expires: number) => admit({ nonce: { ...nonce(), expires }, rate: slow(100) });
+    const seconds = Math.floor(Date.now() / 1000);
+    const ahead = LIMITS.gate_expires_ahead_seconds;
+    expect(codes([await at(seconds - 1), await at(seconds), await at(seconds + ahead + 1)])).toEqual([
+      "PROOF_INVALID",
+      "PROOF_INVALID",
+      "PROOF_INVALID",
+    ]);
+    expect(codes([await at(seconds + 1), await at(seconds + ahead)])).toEqual(["ok", "ok"]);
+  });
+
+  it("are forgotten only when their proof has expired for everybody's clock", async () => {
+    await admit({ nonce: nonce(10) });
+    pass(10_001);
+    await runDurableObjectAlarm(gate);
+    expect(await rows("nonces")).toBe(1);
+    pass(LIMITS.proof_skew_seconds * 1000);
+    await runDurableObjectAlarm(gate);
+    expect(await rows("nonces")).toBe(0);
+  });
+
+  it("are bounded in number", async () => {
+    const expires = Math.floor(Date.now() / 1000) + 60;
+    await admit();
+    await runInDurableObject(gate, (_, { storage }) => {
+      storage.sql.exec(
+        `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${LIMITS.gate_nonces})
+         INSERT INTO nonces SELECT 'flood', 'n' || i, ${expires} FROM n`,
+      );
+    });
+    await evictDurableObject(gate);
+    expect(codes([await admit({ nonce: nonce() }), await admit()])).toEqual(["rate.exhausted", "ok"]);
+    expect(await rows("nonces")).toBe(LIMITS.gate_nonces);
+  });
+});
+
+describe("slots", () => {
+  const slot = (id: string, ttl_ms = 60_000) => ({ slot: { id, ttl_ms }, rate: slow(100) });
+
+  it("are as many as the class says, and a released one is free", async () => {
+    expect(codes([await admit(slot("a")), await admit(slot("b")), await admit(slot("c"))])).toEqual([
+      "ok",
+      "ok",
+      "concurrency.exhausted",
+    ]);
+    await evictDurableObject(gate);
+    expect(codes([await admit(slot("c"))])).toEqual(["concurrency.exhausted"]);
+    await gate.release("a");
+    await gate.release("a");
+    expect(codes([await admit(slot("c")), await admit(slot("d"))])).toEqual(["ok", "concurrency.exhausted"]);
+  });
+
+  it("free themselves when their time is over", async () => {
+    await admit(slot("a", 5_000));
+    await admit(slot("b", 9_000));
+    pass(4_999);
+    expect(codes([await admit(slot("c"))])).toEqual(["concurrency.exhausted"]);
+    pass(1);
+    expect(codes([await admit(slot("c")), await admit(slot("d"))])).toEqual(["ok", "concurrency.exhausted"]);
+  });
+
+  it("of one class do not count for another", async () => {
+    await admit(slot("a"));
+    await admit(slot("b"));
+    expect(codes([await admit({ ...slot("c"), rate: slow(100, { name: "write" }) })])).toEqual(["ok"]);
+  });
+
+  it("refused take no token and no nonce", async () => {
+    await admit(slot("a"));
+    await admit(slot("b"));
+    const refused = nonce();
+    for (let i = 0; i < 200; i += 1) await admit({ ...slot(`x${i}`), nonce: refused });
+    expect(await rows("nonces")).toBe(0);
+    expect(await admit({ rate: slow(100) })).toMatchObject({ ok: true, remaining: 97 });
+  });
+
+  it("are never taken twice at once", async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => admit(slot(`s${i}`))));
+    expect(answers.filter((answer) => answer.ok)).toHaveLength(2);
+  });
+});
+
+describe("an ask that no request leads to", () => {
+  it.each([
+    ["no link", { links: [] }],
+    ["more links than a chain has", { links: Array.from({ length: 9 }, (_, i) => `l${i}`) }],
+    ["one link twice, which would debit it once", { links: [ROOT, ROOT] }],
+    ["a cost of nothing", { cost: 0 }],
+    ["a cost below a token", { cost: 0.5 }],
+    ["a negative cost", { cost: -1 }],
+    ["a slot without end", { slot: { id: "s", ttl_ms: Number.POSITIVE_INFINITY } }],
+    ["a nonce longer than any", { nonce: { jkt: "k", value: "n".repeat(200), expires: 0 } }],
+  ])("is refused: %s", async (_, more) => {
+    await runInDurableObject(gate, (instance) => expect(() => instance.admit(ask(more))).toThrow());
+    expect(await rows("buckets")).toBe(0);
+  });
+});

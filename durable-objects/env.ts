@@ -1,0 +1,28 @@
+/** Bindings, variables and secrets that the objects and the Worker share; wrangler.toml says what each is. */
+import type { AuditLog } from "./audit-log.ts";
+import type { CapabilityGate } from "./capability-gate.ts";
+import type { TenantHead } from "./tenant-head.ts";
+
+export interface Env {
+  /** by `<tenant>/<root link id>` */
+  CAPABILITY_GATES: DurableObjectNamespace<CapabilityGate>;
+  /** by tenant */
+  TENANT_HEADS: DurableObjectNamespace<TenantHead>;
+  /** by tenant */
+  AUDIT_LOGS: DurableObjectNamespace<AuditLog>;
+  /** `policy/<hash>`, `rev/<hash>`: bodies under their hash, a cache that is never believed unseen */
+  SNAPSHOTS: KVNamespace;
+  /** `development` or `production`; anything else is incomplete */
+  TALOS_MODE?: string;
+  TALOS_ORIGIN?: string;
+  /** comma-separated */
+  TALOS_TENANTS?: string;
+  /** JSON `{tenant: [JWK]}` */
+  TALOS_PUBLISHERS?: string;
+  /** secret, JSON: contracts/spec/keys.md */
+  TALOS_KEYSETS?: string;
+  /** secret; read by the audit service only */
+  DATABASE_URL?: string;
+  /** development only: the local endpoint that speaks the database driver's protocol */
+  TALOS_DATABASE_ENDPOINT?: string;
+}

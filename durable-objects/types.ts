@@ -1,0 +1,140 @@
+/**
+ * What crosses the RPC boundary of the objects. Expected outcomes are values, because an exception loses its class on
+ * the way: a caller sees a rejected promise only when an object cannot be asked or was asked nonsense.
+ */
+import type { ErrorCode, HttpFacts, RateClass } from "@talos/contracts";
+
+/** A rate class and what is to be taken from it. */
+export interface Charge {
+  rate: RateClass;
+  /** whole tokens, ≥ 1 */
+  cost: number;
+}
+
+/** One request's admission (contracts/spec/admission.md). */
+export interface AdmitAsk extends Charge {
+  /** link ids of the chain, root first; the first one names the gate */
+  links: string[];
+  /** further classes of a batch, taken in the same all-or-nothing call */
+  more?: Charge[];
+  /** Ed25519 forms; `expires` in seconds */
+  nonce?: { jkt: string; value: string; expires: number };
+  /** a call that stays in flight; freed by `release` or after `ttl_ms` */
+  slot?: { id: string; ttl_ms: number };
+}
+
+/** `remaining`: whole tokens left in the tightest bucket that was debited. `retry_after_ms` is 0 when waiting is no help. */
+export type Admitted =
+  | { ok: true; remaining: number }
+  | {
+      ok: false;
+      code: "REPLAY" | "PROOF_INVALID" | "LIMIT_EXCEEDED" | "rate.exhausted" | "concurrency.exhausted";
+      retry_after_ms: number;
+    };
+
+/** A sealed event, as `sealEvent` of the core gives it, with the salts of its commitments. */
+export interface AppendEvent {
+  event_id: string;
+  /** the leaf: canonical JSON with `event_hash` */
+  body: string;
+  event_hash: string;
+  /** base64url, RFC 6962 */
+  leaf_hash: string;
+  /** base64url of 16 bytes by the name of the commitment (`args`, `result`); never part of the leaf */
+  salts?: Record<string, string>;
+}
+
+/** Numbers and hashes of a head that the appended events put in force. */
+export interface HeadMark {
+  rev_seq: number;
+  rev_hash: string;
+  policy_version: number;
+  policy_hash: string;
+}
+
+export interface AppendAsk {
+  /** 1..`audit_batch_events` */
+  events: AppendEvent[];
+  /** set by TenantHead only */
+  head?: HeadMark;
+}
+
+/** One promise (compact JWS) and one place in the log for each event, in order. */
+export type Appended =
+  | { ok: true; promises: string[]; seqs: number[] }
+  | { ok: false; code: ErrorCode; event_id?: string };
+
+export interface LoggedEvent {
+  body: string;
+  seq: number;
+  /** compact JWS, the same bytes at every call */
+  promise: string;
+}
+
+export interface LastHead extends HeadMark {
+  /** the event that recorded it */
+  event_id: string;
+}
+
+export interface LogStatus {
+  next_seq: number;
+  projected_seq: number;
+  /** unix ms of the oldest event that is not projected yet */
+  oldest_unprojected_ms: number | null;
+  /** attempts that failed since the last one that did not */
+  projection_failures: number;
+  /** size of the object's database */
+  bytes: number;
+}
+
+/** A slice of the log in order, without gaps: rows `from_seq` .. `next_seq - 1`. */
+export interface ProjectAsk {
+  log_id: string;
+  from_seq: number;
+  next_seq: number;
+  rows: { seq: number; event_id: string; body: string; leaf_hash: string }[];
+}
+
+/** Whether the cursor moved, and where it stands now. */
+export interface Projected {
+  moved: boolean;
+  next_seq: number;
+}
+
+/** The entrypoint that owns the database (workers/audit). It throws while the database is down. */
+export interface ProjectorPort {
+  project(ask: ProjectAsk): Promise<Projected>;
+}
+
+export type HeadAnswer = { ok: true; head: string } | { ok: false; code: ErrorCode };
+
+/** Exact entries for each item, answered for one `rev_seq`. */
+export interface Looked {
+  rev_seq: number;
+  items: Record<string, string[]>;
+}
+
+/** What the gateway knows of a request that changes what is in force; it goes into the record. */
+export interface ChangeContext {
+  request_id: string;
+  http?: HttpFacts;
+}
+
+export type Published =
+  | { ok: true; version: number; hash: string; repeated: boolean }
+  | { ok: false; code: ErrorCode; detail?: Record<string, unknown> };
+
+export interface RevokeAsk {
+  /** compact JWS, typ `talos-revocation+jwt` */
+  statement: string;
+  chain: string;
+  /** `<origin>/t/{tenant}` */
+  aud: string;
+  /** absent: the object chooses an id of its own for the record */
+  request_id?: string;
+  http?: HttpFacts;
+}
+
+export type Revoked =
+  | { ok: true; rev_seq: number; entries: string[]; jti: string; repeated: boolean }
+  | { ok: false; code: ErrorCode; detail?: Record<string, unknown> };

@@ -1,0 +1,37 @@
+/** Keys for tests inside workerd: made anew at every run, so that none can be mistaken for one of a deployment. */
+import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
+
+const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip"];
+
+/** Variables and secrets of the worker under test. `TEST_*` are the other side's private halves. */
+export function testBindings(): Record<string, string> {
+  const publisher = seed();
+  const created = Math.floor(Date.now() / 1000);
+  const key = (kid: string, status: string) => ({
+    kid,
+    status,
+    key: randomBytes(32).toString("base64url"),
+    created_at: created,
+  });
+  const purposes = Object.fromEntries(
+    PURPOSES.map((purpose) => [purpose, [key(`dev-${purpose}-1`, "primary"), key(`dev-${purpose}-2`, "staged")]]),
+  );
+  return {
+    TALOS_MODE: "development",
+    TALOS_ORIGIN: "http://talos.test",
+    TALOS_KEYSETS: JSON.stringify({ v: 1, environment: "development", purposes }),
+    TEST_PUBLISHER_SEED: publisher.seed,
+    TEST_PUBLISHER_JWK: JSON.stringify(publisher.jwk),
+  };
+}
+
+function seed(): { seed: string; jwk: { crv: string; kty: string; x: string } } {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const { d } = privateKey.export({ format: "jwk" });
+  return { seed: d!, jwk: publicJwk(createPublicKey(privateKey)) };
+}
+
+function publicJwk(key: KeyObject): { crv: string; kty: string; x: string } {
+  const { x } = key.export({ format: "jwk" });
+  return { crv: "Ed25519", kty: "OKP", x: x! };
+}

@@ -1,0 +1,11 @@
+/** What `env` of `cloudflare:test` holds in the `workers` project. */
+import type { Env as ObjectEnv } from "../../durable-objects/env.ts";
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends ObjectEnv {
+      TEST_PUBLISHER_SEED: string;
+      TEST_PUBLISHER_JWK: string;
+    }
+  }
+}

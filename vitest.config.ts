@@ -1,0 +1,48 @@
+/**
+ * Where each kind of test runs.
+ * - `unit`: pure modules, under Node, beside what they test (`*.test.ts`).
+ * - `workers`: inside workerd, never in a simulation of it (`*.worker.test.ts`); real Durable Objects and KV, with a
+ *   projector that tests can make fail.
+ * - `integration`: whole stacks over loopback, started by the tests themselves; one file at a time, as they take ports.
+ */
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+import { testBindings } from "./test/durable-objects/bindings.ts";
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["{contracts,crypto-wasm,durable-objects,workers,sdk,scripts}/**/*.test.ts"],
+          exclude: ["**/*.worker.test.ts", "**/node_modules/**", "**/target/**"],
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            main: "./test/durable-objects/worker.ts",
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings: testBindings() },
+          }),
+        ],
+        test: {
+          name: "workers",
+          include: ["{contracts,crypto-wasm,durable-objects,workers,sdk}/**/*.worker.test.ts"],
+          exclude: ["**/node_modules/**", "**/target/**"],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts", "test/e2e/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
