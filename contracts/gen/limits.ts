@@ -28,7 +28,7 @@ export const LIMITS = {
   chain_bytes: 16384,
   /** entries. Each link costs one Ed25519 verification; eight stay below a millisecond. */
   chain_links: 8,
-  /** levels. Delegations below a root: chain_links - 1. */
+  /** delegations. Delegations below a root: chain_links - 1. */
   delegation_depth: 7,
   /** count. Fits a signed 32-bit integer in every language and database. */
   epoch_max: 2147483647,
@@ -50,6 +50,8 @@ export const LIMITS = {
   path_segments: 64,
   /** entries. Arguments one grant may name; a tool with more takes an object. */
   args: 16,
+  /** entries. Top-level arguments of one call; far above what tools take. */
+  call_args: 1024,
   /** bytes. As long as a tool's name. */
   arg_name_bytes: 128,
   /** entries. Atoms on one argument: a meet of every kind that one type can have. */

@@ -208,9 +208,9 @@ export interface AuditEventV2 {
   /** Chosen once by the caller. */
   event_id: Uuidv7;
   /** What is recorded. */
-  kind: "decision" | "intent" | "outcome" | "key" | "policy" | "erasure";
-  /** Of an outcome: its intent's `event_hash`. */
-  correlation?: Sha256Hex;
+  kind: AuditKind;
+  /** Of an outcome: its intent's `event_id`; of an intent: its own. */
+  correlation?: Uuidv7;
   /** When it happened. */
   ts: string;
   /** The tenant. */
@@ -278,22 +278,38 @@ export interface AuditPromise {
 /** base64url of `<unix ms>:<event id>`. */
 export type AuditCursor = string;
 
+/** Size of a page. */
+export type PageSize = number;
+
+/** What is recorded. */
+export type AuditKind = "decision" | "intent" | "outcome" | "key" | "policy" | "erasure";
+
+/** Allowed or denied. */
+export type Verdict = "allow" | "deny";
+
+/** A time. Milliseconds since the Unix epoch. */
+export type TimeMs = number;
+
 /** Filters of `audit.events.list`. Source: contracts/spec/audit.md#Projection and cursors. */
 export interface AuditQuery {
   /** From the page before; exclusive. */
   cursor?: AuditCursor;
   /** Size of the page. */
-  limit?: number;
+  limit?: PageSize;
   /** Holder of the leaf or of the root. */
   agent?: Did;
   /** The tool. */
   tool?: ToolName;
   /** Allowed or denied. */
-  decision?: "allow" | "deny";
-  /** Not before. Milliseconds since the Unix epoch. */
-  from?: number;
-  /** Before. Milliseconds since the Unix epoch. */
-  to?: number;
+  decision?: Verdict;
+  /** Kind of event. */
+  kind?: AuditKind;
+  /** Events of one intent: its `event_id`. */
+  correlation?: Uuidv7;
+  /** Not before. */
+  from?: TimeMs;
+  /** Before. */
+  to?: TimeMs;
 }
 
 /** Payload of a receipt. Source: contracts/spec/audit.md#Receipt. */
@@ -336,6 +352,8 @@ export interface AuditRecord {
   event: AuditEventV2 | AuditEventV1;
   /** The log's promise, where it is asked of the log. */
   promise?: CompactJws;
+  /** Where it was read. */
+  source?: "index" | "log";
 }
 
 /** Our part of the context. */
@@ -767,6 +785,15 @@ export type TicketText = string;
 /** Id of a request; ours are UUIDv7. */
 export type RequestId = string;
 
+/** Date of an MCP revision. */
+export type McpProtocolVersion = string;
+
+/** A sealed MCP session id, base64url. */
+export type McpSessionId = string;
+
+/** Value of an optional covered field: visible ASCII and single spaces. */
+export type CoveredHeader = string;
+
 /** Arguments of a call, as MCP carries them. The core reads them from the bytes. */
 export type Arguments = Record<string, unknown>;
 
@@ -856,6 +883,8 @@ export interface Health {
     missing?: string[];
     /** State of each dependency. */
     dependencies?: Record<string, "ok" | "unavailable">;
+    /** What this isolate has asked of others since it started, by name. */
+    counters?: Record<string, number>;
   };
 }
 
@@ -1411,7 +1440,7 @@ export interface SurfaceParameter {
   required: boolean;
   /** What it is. */
   description: string;
-  /** Schema, by name below schemas/, with an optional definition after `#`. */
+  /** Schema, by name below schemas/, with a definition after `#`. */
   schema: string;
 }
 
@@ -1518,7 +1547,6 @@ export interface SchemaTypes {
   "session/response": SessionResponse;
   "session/statement": SessionStatement;
   "session/ticket": Ticket;
-  "surface": SurfaceDocument;
 }
 
 export type SchemaName = keyof SchemaTypes;

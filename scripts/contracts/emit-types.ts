@@ -53,9 +53,7 @@ function objectType(contract: Contract, home: string, schema: Schema, indent: st
 function declaration(contract: Contract, home: string, schema: Schema): string {
   const isObject = schema.type === "object" && schema.properties !== undefined;
   const body = typeOf(contract, home, schema, "");
-  const text = isObject
-    ? `export interface ${schema.title} ${body}\n`
-    : `export type ${schema.title} = ${body};\n`;
+  const text = isObject ? `export interface ${schema.title} ${body}\n` : `export type ${schema.title} = ${body};\n`;
   return doc(schema.description, "") + text;
 }
 
@@ -75,7 +73,9 @@ export function emitTypes(contract: Contract): string {
     for (const [def, node] of Object.entries(schema.$defs ?? {})) add(name, node, `${name}#${def}`);
     if (!schema["x-open"]) add(name, schema, name);
   }
-  const names = [...contract.schemas].filter(([name, schema]) => name !== "meta" && !schema["x-open"]);
+  const names = [...contract.schemas].filter(
+    ([name, schema]) => name !== "meta" && name !== "surface" && !schema["x-open"],
+  );
   const map = names.map(([name, schema]) => `  ${JSON.stringify(name)}: ${schema.title};`).join("\n");
   return `${BANNER}\n${parts.join("\n")}
 /** The type that each schema describes, by its path below schemas/. */

@@ -65,7 +65,8 @@ export interface SurfaceParameter {
   name: string;
   in: "path" | "query" | "header";
   required: boolean;
-  schema: Schema;
+  /** `file#definition` below schemas/. */
+  schema: string;
   description: string;
 }
 
