@@ -1,0 +1,132 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Keysets, validate } from "@talos/contracts";
+import { issueCapability, Key, leafOf, sortGrants, grant } from "@talos/sdk";
+import { generateKeysets, loadKey, readSecretFile, saveKey, writeSecretFile } from "@talos/sdk/node";
+import { root } from "../bootstrap.js";
+import { choosePort, isFree } from "./ports.ts";
+import { AGENT_GRANTS } from "./demo-policy.ts";
+
+const PREFERRED_PORT = 8_787;
+export const TENANT = "default";
+/** What `npm start` gives its newcomer; issued anew when less than a day is left. */
+const AGENT_TTL_SECONDS = 30 * 86_400;
+const RENEW_BELOW_SECONDS = 86_400;
+
+/** The state folder of a local stack: everything that must be the same at the next start. */
+export interface State {
+  dir: string;
+  port: number;
+  origin: string;
+  aud: string;
+  keysets: Keysets;
+  /** the trust anchor of the tenant */
+  operator: Key;
+  /** signs policy snapshots */
+  publisher: Key;
+}
+
+/** `.talos` in the project's root. */
+export const DEFAULT_DIR = join(root, ".talos");
+
+/**
+ * Load the state folder, or make it: pinned port, keysets, operator, publisher.
+ * @throws when the pinned port is taken
+ */
+export async function openState(options: { dir?: string; reset?: boolean } = {}): Promise<State> {
+  const dir = options.dir ?? DEFAULT_DIR;
+  const file = join(dir, "state.json");
+  const running = runningPid(dir);
+  // Asked before anything is removed: a running stack keeps its folder.
+  if (running !== null)
+    throw new Error(`A stack is running on ${dir} already (process ${running}); end that one first.`);
+  const pinned = readPort(file);
+  if (!options.reset && pinned !== null && !(await isFree(pinned))) throw new Error(portTaken(pinned, file));
+  if (options.reset) rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+
+  const port = (options.reset ? null : pinned) ?? (await choosePort(PREFERRED_PORT));
+  const origin = `http://127.0.0.1:${port}`;
+  const aud = `${origin}/t/${TENANT}`;
+  const operator = keyAt(join(dir, "operator.json"));
+  const publisher = keyAt(join(dir, "publisher.json"));
+  const keysets = keysetsAt(join(dir, "keysets.json"));
+  writeFileSync(file, `${JSON.stringify({ v: 1, port, aud, operator: operator.did }, null, 2)}\n`);
+  const state = { dir, port, origin, aud, keysets, operator, publisher };
+  giveAgent(state);
+  return state;
+}
+
+/** The port that a state folder pins, or null when it has none. */
+export function readPort(file: string): number | null {
+  if (!existsSync(file)) return null;
+  const value = JSON.parse(readFileSync(file, "utf8")) as { port?: unknown };
+  if (!Number.isInteger(value.port)) throw new Error(`${file} pins no port; \`npm start -- --reset\` makes it anew`);
+  return value.port as number;
+}
+
+function portTaken(port: number, file: string): string {
+  return [
+    `Port ${port} is taken by another program. It is pinned in ${file}, because every capability names its gateway by it.`,
+    "End that program, or begin anew on another port with `npm start -- --reset`: local keys, capabilities and the record",
+    "are gone then.",
+  ].join("\n");
+}
+
+const PID_FILE = "dev.pid";
+
+/** The process whose stack holds this folder, or null. A pid that a crash left behind belongs to nobody. */
+export function runningPid(dir: string): number | null {
+  const file = join(dir, PID_FILE);
+  if (!existsSync(file)) return null;
+  const pid = Number(readFileSync(file, "utf8"));
+  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return null;
+  try {
+    process.kill(pid, 0);
+    return pid;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EPERM") return pid; // alive, another user's
+    return null;
+  }
+}
+
+/** Take the folder for this process. @returns a function that gives it back */
+export function holdState(dir: string): () => void {
+  writeFileSync(join(dir, PID_FILE), `${process.pid}\n`);
+  return () => rmSync(join(dir, PID_FILE), { force: true });
+}
+
+function keyAt(path: string): Key {
+  if (!existsSync(path)) saveKey(path, Key.generate());
+  return loadKey(path);
+}
+
+function keysetsAt(path: string): Keysets {
+  if (!existsSync(path)) writeSecretFile(path, `${JSON.stringify(generateKeysets("development", Date.now()))}\n`);
+  const checked = validate("keys/keysets", JSON.parse(readSecretFile(path, 65_536)));
+  if (!checked.ok) throw new Error(`${path} holds no keysets; \`npm start -- --reset\` makes it anew`);
+  return checked.value as Keysets;
+}
+
+/** A key and a capability to try the `talos` command with. */
+function giveAgent(state: State): void {
+  const agent = keyAt(join(state.dir, "agent.json"));
+  const path = join(state.dir, "agent.cap");
+  if (existsSync(path) && stillGood(readFileSync(path, "utf8").trim(), state)) return;
+  const chain = issueCapability({
+    key: state.operator,
+    holder: agent,
+    aud: state.aud,
+    grants: AGENT_GRANTS,
+    ttl_seconds: AGENT_TTL_SECONDS,
+    depth: 3,
+  });
+  writeSecretFile(path, `${chain}\n`, { overwrite: true });
+}
+
+function stillGood(chain: string, state: State): boolean {
+  const { claims } = leafOf(chain);
+  const left = claims.exp - Date.now() / 1000;
+  const same = JSON.stringify(claims.grants) === JSON.stringify(sortGrants(AGENT_GRANTS.map(grant)));
+  return same && left > RENEW_BELOW_SECONDS && claims.aud.includes(state.aud) && claims.iss === state.operator.did;
+}
