@@ -1,0 +1,63 @@
+/** Reading the record: Postgres finds, the log vouches. Source: contracts/spec/audit.md#projection-and-cursors. */
+import { type AuditEventPage, type AuditQuery, type AuditRecord, LIMITS, TalosError } from "@talos/contracts";
+import { leafHash } from "@talos/core";
+import { getEvent, listEvents, pingEvents, type StoredEvent } from "../db/audit-events.ts";
+import { connect, searching } from "../db/client.ts";
+import type { Env } from "../env.ts";
+import type { AuditQueryPort } from "../shared/ports.ts";
+import { printCursor, readCursor } from "./cursor.ts";
+
+export const auditQuery: AuditQueryPort = {
+  async list(env: Env, tenant: string, query: AuditQuery): Promise<AuditEventPage> {
+    const { cursor, limit = LIMITS.page_events, decision, ...filter } = query;
+    const wanted = {
+      ...filter,
+      allow: decision === undefined ? undefined : decision === "allow",
+      before: cursor === undefined ? undefined : readCursor(cursor),
+    };
+    // One more than asked for tells whether there is a next page.
+    const found = await searching(() => listEvents(connect(env), tenant, wanted, limit + 1));
+    const page = found.slice(0, limit);
+    const last = page.at(-1);
+    if (found.length <= limit || !last) return { events: page.map(fromIndex) };
+    return { events: page.map(fromIndex), next_cursor: printCursor({ tsMs: last.ts_ms, eventId: last.event_id }) };
+  },
+
+  async get(env: Env, tenant: string, eventId: string): Promise<AuditRecord> {
+    const indexed = await inIndex(env, tenant, eventId);
+    return indexed ?? (await inLog(env, tenant, eventId));
+  },
+
+  async ping(env: Env): Promise<boolean> {
+    return pingEvents(connect(env)).then(
+      () => true,
+      () => false,
+    );
+  },
+};
+
+const fromIndex = ({ seq, leaf_hash, body }: StoredEvent): AuditRecord => ({
+  seq,
+  leaf_hash,
+  event: JSON.parse(body),
+  source: "index",
+});
+
+/** Null when Postgres has it not or cannot say: the log knows, which is why readers of one event need no Postgres. */
+async function inIndex(env: Env, tenant: string, eventId: string): Promise<AuditRecord | null> {
+  try {
+    const found = await searching(() => getEvent(connect(env), tenant, eventId));
+    return found && fromIndex(found);
+  } catch (error) {
+    if (error instanceof TalosError && error.code === "audit.query_unavailable") return null;
+    throw error;
+  }
+}
+
+/** @throws `audit.event_unknown`, or `audit.query_unavailable` when the log cannot be asked either */
+async function inLog(env: Env, tenant: string, eventId: string): Promise<AuditRecord> {
+  const found = await searching(() => env.AUDIT_LOGS.getByName(tenant).get(eventId));
+  if (!found) throw new TalosError("audit.event_unknown");
+  const { seq, promise, body } = found;
+  return { seq, leaf_hash: leafHash(body), event: JSON.parse(body), promise, source: "log" };
+}

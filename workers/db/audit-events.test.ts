@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { migrate } from "../../scripts/migrate.ts";
+import { type TestDatabase, testDatabases } from "../../scripts/neon/test-database.ts";
+import { type AuditEventRow, project } from "./audit-cursor.ts";
+import { type EventFilter, getEvent, listEvents } from "./audit-events.ts";
+import { connect, type Database } from "./client.ts";
+import { END_OF_OCTOBER_MS, eventId, row } from "./test-rows.ts";
+
+const TENANT = "acme";
+const OTHER = "rival";
+const T = END_OF_OCTOBER_MS;
+const PARENT = "did:web:parent.example";
+const CHILD = "did:web:child.example";
+const ASKED = "did:web:asked.example";
+
+/** 60 events of which dozens share a millisecond, over two months. */
+const EVENTS: AuditEventRow[] = Array.from({ length: 60 }, (_, seq) =>
+  row(TENANT, seq, {
+    ts_ms: T + Math.floor(seq / 20) * 1000,
+    event_id: eventId((seq * 7) % 60, T),
+    agent: seq % 3 === 0 ? PARENT : CHILD,
+    root_agent: seq % 3 === 1 ? PARENT : null,
+    behalf_agent: seq % 10 === 2 ? ASKED : null,
+    tool: seq % 2 === 0 ? "files/read" : "files/write",
+    allow: seq % 4 !== 0,
+    kind: seq % 5 === 0 ? "intent" : "decision",
+    correlation: seq % 5 === 0 ? eventId(seq, T) : null,
+  }),
+);
+
+const newestFirst = (a: AuditEventRow, b: AuditEventRow) =>
+  b.ts_ms - a.ts_ms || (a.event_id < b.event_id ? 1 : a.event_id > b.event_id ? -1 : 0);
+const ids = (events: { event_id: string }[]) => events.map((event) => event.event_id);
+const expected = (keep: (event: AuditEventRow) => boolean) => ids(EVENTS.filter(keep).sort(newestFirst));
+
+for (const kind of testDatabases()) {
+  describe.skipIf(kind.skip !== undefined)(`search in ${kind.name}`, () => {
+    let database: TestDatabase;
+    let nextSeq = EVENTS.length;
+    const db = (): Database =>
+      connect({
+        TALOS_MODE: "development",
+        DATABASE_URL: database.url,
+        TALOS_DATABASE_ENDPOINT: database.endpoint.url,
+      });
+    const list = (filter: EventFilter, limit = 200) => listEvents(db(), TENANT, filter, limit);
+
+    beforeAll(async () => {
+      database = await kind.start();
+      await migrate({ databaseUrl: database.url, endpoint: database.endpoint.url });
+      await project(db(), TENANT, 0, EVENTS);
+      // The rival has events of the same ids, times, agents and tools.
+      await project(
+        db(),
+        OTHER,
+        0,
+        EVENTS.map((event) => ({ ...event, log_id: OTHER, tenant: OTHER, body: "{}" })),
+      );
+    });
+    afterAll(() => database?.close());
+
+    it("is newest first by time, then by event id", async () => {
+      expect(ids(await list({}))).toEqual(expected(() => true));
+    });
+
+    it("finds by tool, decision, kind, correlation and time, and by all of them together", async () => {
+      expect(ids(await list({ tool: "files/write" }))).toEqual(expected((e) => e.tool === "files/write"));
+      expect(ids(await list({ allow: false }))).toEqual(expected((e) => e.allow === false));
+      expect(ids(await list({ kind: "intent" }))).toEqual(expected((e) => e.kind === "intent"));
+      expect(ids(await list({ correlation: eventId(5, T) }))).toEqual(expected((e) => e.seq === 5));
+      expect(ids(await list({ from: T + 1000, to: T + 2000 }))).toEqual(
+        expected((e) => e.ts_ms >= T + 1000 && e.ts_ms < T + 2000),
+      );
+      expect(ids(await list({ agent: PARENT, tool: "files/read", allow: true, from: T }))).toEqual(
+        expected((e) => [e.agent, e.root_agent].includes(PARENT) && e.tool === "files/read" && e.allow === true),
+      );
+      expect(await list({ tool: "files/nothing" })).toEqual([]);
+    });
+
+    it("finds an agent as holder, as holder of the root, and as the one a third party asked for, each event once", async () => {
+      expect(ids(await list({ agent: PARENT }))).toEqual(
+        expected((e) => e.agent === PARENT || e.root_agent === PARENT),
+      );
+      expect(ids(await list({ agent: ASKED }))).toEqual(expected((e) => e.behalf_agent === ASKED));
+    });
+
+    for (const filter of [{}, { agent: PARENT }, { allow: true }] as EventFilter[]) {
+      it(`pages without gap or repeat under equal times, while events arrive: ${JSON.stringify(filter)}`, async () => {
+        const before = ids(await list(filter));
+        const seen: string[] = [];
+        let position: EventFilter["before"];
+        for (;;) {
+          const page = await list({ ...filter, before: position }, 7);
+          seen.push(...ids(page));
+          if (page.length < 7) break;
+          position = { tsMs: page.at(-1)!.ts_ms, eventId: page.at(-1)!.event_id };
+          const seq = nextSeq++;
+          const arrived = row(TENANT, seq, { ts_ms: T + 5000 + seq, agent: PARENT });
+          expect(await project(db(), TENANT, seq, [arrived])).toMatchObject({ moved: true });
+        }
+        expect(seen).toEqual(before);
+      });
+    }
+
+    it("never shows one tenant the events of another, neither in lists nor by id", async () => {
+      const mine = await list({});
+      expect(mine.every((event) => event.body !== "{}")).toBe(true);
+      const theirs = await listEvents(db(), OTHER, { agent: PARENT }, 200);
+      expect(theirs.length).toBeGreaterThan(0);
+      expect(theirs.every((event) => event.body === "{}")).toBe(true);
+      const onlyMine = row(TENANT, nextSeq++, { ts_ms: T + 9_000 });
+      await project(db(), TENANT, onlyMine.seq, [onlyMine]);
+      expect((await getEvent(db(), TENANT, onlyMine.event_id))?.seq).toBe(onlyMine.seq);
+      expect(await getEvent(db(), OTHER, onlyMine.event_id)).toBeNull();
+      expect(await listEvents(db(), "nobody", {}, 200)).toEqual([]);
+    });
+
+    it("reads a page along an index, without sorting the tenant's whole record", async () => {
+      const plan = await db().sql.transaction((sql) => [
+        sql`SET LOCAL enable_seqscan = off`,
+        sql`EXPLAIN SELECT seq FROM audit_event WHERE tenant = ${TENANT} AND tool = 'files/read'
+            ORDER BY ts_ms DESC, event_id DESC LIMIT 50`,
+      ]);
+      const text = plan[1]!.map((line) => Object.values(line)[0]).join("\n");
+      expect(text).toMatch(/Index Scan Backward/);
+      expect(text).not.toMatch(/^\s*(->)?\s*Sort/m);
+    });
+  });
+}
