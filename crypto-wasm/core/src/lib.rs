@@ -30,14 +30,25 @@ pub mod scope;
 pub mod trust;
 
 // Proofs and sessions.
+pub mod lineage;
+pub mod mcp_session;
 pub mod proof;
 pub mod seal;
 pub mod session;
 pub mod structured;
+pub mod ticket;
 pub mod window;
 
 // What is in force.
 pub mod bloom;
+pub mod forbid;
+pub mod head;
+pub mod pep;
+pub mod policy;
+pub mod registry;
+pub mod revocation;
+pub mod roles;
+pub mod statement;
 
 // The record.
 pub mod uuidv7;

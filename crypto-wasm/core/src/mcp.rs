@@ -111,10 +111,9 @@ pub fn read(request: &Request<'_>, server: &str) -> Result<Message, Error> {
     } else {
         return Err(malformed("body"));
     };
-    for (header, sent, said) in [
-        ("mcp-method", request.mcp_method, &message.method),
-        ("mcp-name", request.mcp_name, &message.name),
-    ] {
+    for (header, sent, said) in
+        [("mcp-method", request.mcp_method, &message.method), ("mcp-name", request.mcp_name, &message.name)]
+    {
         // What is covered is the value without outer spaces and tabs (contracts/spec/proof.md#covered-components).
         if sent.is_some_and(|sent| Some(sent.trim_matches([' ', '\t'])) != said.as_deref()) {
             return Err(Error::new(Code::McpHeaderMismatch, "header and body disagree").at(header));
@@ -146,7 +145,14 @@ fn message(body: &Value, server: &str) -> Result<Message, Error> {
         if answers != 1 || id.is_none() || body.get("params").is_some() {
             return Err(malformed("method"));
         }
-        return Ok(Message { kind: Kind::Response, method: None, id, name: None, progress_token: None, ask: Ask::Server });
+        return Ok(Message {
+            kind: Kind::Response,
+            method: None,
+            id,
+            name: None,
+            progress_token: None,
+            ask: Ask::Server,
+        });
     };
     let method = method.as_str().ok_or_else(|| malformed("method"))?;
     if answers != 0 {
@@ -187,7 +193,9 @@ fn message(body: &Value, server: &str) -> Result<Message, Error> {
             let of = |name: &str| reference.get(name).and_then(Value::as_str).ok_or_else(|| malformed("params.ref"));
             let ask = match of("type")? {
                 "ref/prompt" => match call(server, "@prompt/", of("name")?, "get", Vec::new()) {
-                    Ask::Call { tool, action, resource, args, .. } => Ask::Call { tool, action, resource, args, read: true },
+                    Ask::Call { tool, action, resource, args, .. } => {
+                        Ask::Call { tool, action, resource, args, read: true }
+                    }
                     other => other,
                 },
                 "ref/resource" => resource(server, of("uri")?, "read", true),

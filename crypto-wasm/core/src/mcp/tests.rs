@@ -6,7 +6,8 @@ fn post(body: &str) -> Result<Message, Error> {
 }
 
 fn with_headers(body: &str, method: Option<&str>, name: Option<&str>) -> Result<Message, Error> {
-    let request = Request { method: "POST", body: body.as_bytes(), mcp_method: method, mcp_name: name, ..Request::default() };
+    let request =
+        Request { method: "POST", body: body.as_bytes(), mcp_method: method, mcp_name: name, ..Request::default() };
     read(&request, "files")
 }
 
@@ -19,7 +20,10 @@ const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"n
 #[test]
 fn a_tool_call_names_server_tool_and_arguments() {
     let message = post(CALL).unwrap();
-    assert_eq!((message.kind, message.method.as_deref(), message.name.as_deref()), (Kind::Request, Some("tools/call"), Some("read")));
+    assert_eq!(
+        (message.kind, message.method.as_deref(), message.name.as_deref()),
+        (Kind::Request, Some("tools/call"), Some("read"))
+    );
     assert_eq!((message.id, message.progress_token), (Some(Value::Int(1)), Some(Value::str("t"))));
     let Ask::Call { tool, action, resource, args, read } = message.ask else { panic!("no call") };
     assert_eq!((tool.as_str(), action, resource, read), ("files/read", "call", Resource::Registry, false));
@@ -29,7 +33,8 @@ fn a_tool_call_names_server_tool_and_arguments() {
 #[test]
 fn a_name_outside_mcps_alphabet_reaches_no_registry() {
     for name in ["@resource", "@prompt/x", "a/b", "", "a b", "é"] {
-        let message = post(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#)).unwrap();
+        let message =
+            post(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#)).unwrap();
         assert_eq!(message.ask, Ask::Unknown, "{name}");
     }
 }
@@ -56,7 +61,10 @@ fn a_call_without_an_id_is_no_notification() {
 #[test]
 fn what_is_no_single_message_is_refused() {
     for body in [
-        "1", "null", "[]", "{}",
+        "1",
+        "null",
+        "[]",
+        "{}",
         r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
         r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
         r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
@@ -77,7 +85,9 @@ fn what_is_no_single_message_is_refused() {
 #[test]
 fn headers_and_body_must_agree() {
     assert!(with_headers(CALL, Some("tools/call"), Some(" read\t")).is_ok());
-    for (method, name) in [(Some("tools/list"), None), (None, Some("write")), (Some("tools/call"), Some("")), (Some(""), None)] {
+    for (method, name) in
+        [(Some("tools/list"), None), (None, Some("write")), (Some("tools/call"), Some("")), (Some(""), None)]
+    {
         assert_eq!(with_headers(CALL, method, name).unwrap_err().code, Code::McpHeaderMismatch, "{method:?} {name:?}");
     }
     let response = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
@@ -99,18 +109,23 @@ fn get_and_delete_carry_nothing() {
 #[test]
 fn a_completion_reads_what_it_names() {
     let body = |reference: &str| {
-        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{{"ref":{reference},"argument":{{"name":"a","value":"b"}}}}}}"#)
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{{"ref":{reference},"argument":{{"name":"a","value":"b"}}}}}}"#
+        )
     };
     let prompt = post(&body(r#"{"type":"ref/prompt","name":"p"}"#)).unwrap();
     assert!(matches!(prompt.ask, Ask::Call { tool, action: "get", read: true, .. } if tool == "files/@prompt/p"));
     let template = post(&body(r#"{"type":"ref/resource","uri":"demo://a/{id}"}"#)).unwrap();
-    assert!(matches!(template.ask, Ask::Call { resource: Resource::Some(path), read: true, .. } if path == "demo/a/{id}"));
+    assert!(
+        matches!(template.ask, Ask::Call { resource: Resource::Some(path), read: true, .. } if path == "demo/a/{id}")
+    );
     assert_eq!(post(&body(r#"{"type":"ref/other"}"#)).unwrap().ask, Ask::Unknown);
 }
 
 #[test]
 fn a_uri_that_is_no_path_fits_nothing() {
-    let body = |uri: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{{"uri":"{uri}"}}}}"#);
+    let body =
+        |uri: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{{"uri":"{uri}"}}}}"#);
     let resource = |uri: &str| match post(&body(uri)).unwrap().ask {
         Ask::Call { resource, .. } => resource,
         other => panic!("{other:?}"),
