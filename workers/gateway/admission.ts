@@ -1,0 +1,110 @@
+/**
+ * Asking the gate of a chain's root link: replay, buckets and concurrency in one durable call.
+ * Source: contracts/spec/admission.md.
+ */
+import { LIMITS, type RateClass, TalosError } from "@talos/contracts";
+import type { PolicyHandle, RequestFacts } from "@talos/core";
+import type { AdmitAsk, Admitted } from "../../durable-objects/types.ts";
+import { PublicError } from "../shared/errors.ts";
+import { counters } from "./counters.ts";
+import { within } from "./deadline.ts";
+import { codeOr, type Asker } from "./in-force.ts";
+
+/** A concurrency slot held at a gate; it frees itself after its time to live should we die. */
+export interface Slot {
+  gate: string;
+  id: string;
+}
+
+/** Denied requests for what has no rate class (an unknown tool) are admitted as this one: garbage costs tokens too. */
+const OTHERWISE = "read";
+
+export const gateName = (tenant: string, rootLink: string): string => `${tenant}/${rootLink}`;
+
+/**
+ * Take the tokens, the nonce and, with `slot`, a slot: all or nothing.
+ * @throws `REPLAY`, `PROOF_INVALID`, `LIMIT_EXCEEDED`, `rate.exhausted`, `concurrency.exhausted` as the gate says;
+ *   `admission.unavailable` when it cannot be asked
+ */
+export async function admit(
+  asker: Asker,
+  policy: PolicyHandle,
+  facts: RequestFacts,
+  slot?: { id: string; ttl_ms: number },
+): Promise<Slot | undefined> {
+  const [first, ...more] = costs(policy, facts);
+  const gate = gateName(asker.tenant, facts.root_link);
+  const ask: AdmitAsk = {
+    links: facts.links,
+    rate: first!.rate,
+    cost: first!.cost,
+    ...(more.length > 0 ? { more } : {}),
+    ...(facts.form === "session_mac" ? {} : { nonce: { jkt: facts.jkt, value: facts.nonce, expires: facts.expires } }),
+    ...(slot === undefined ? {} : { slot: { id: slot.id, ttl_ms: Math.min(slot.ttl_ms, LIMITS.gate_slot_ttl_ms) } }),
+  };
+  await askGate(asker, gate, ask);
+  return slot === undefined ? undefined : { gate, id: slot.id };
+}
+
+/** A statement that proves itself (a revocation): admitted by the gate of its chain's root link, class `control`. */
+export async function admitStatement(
+  asker: Asker,
+  policy: PolicyHandle,
+  of: Pick<AdmitAsk, "links" | "nonce"> & { root_link: string },
+): Promise<void> {
+  const { root_link, ...rest } = of;
+  await askGate(asker, gateName(asker.tenant, root_link), { ...rest, rate: rateClass(policy, "control"), cost: 1 });
+}
+
+async function askGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<void> {
+  counters.gate_asks += 1;
+  let admitted: Admitted;
+  try {
+    admitted = await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(gate).admit(ask)));
+  } catch (cause) {
+    throw new TalosError("admission.unavailable", { gate }, { cause });
+  }
+  if (admitted.ok) return;
+  const { code, retry_after_ms } = admitted;
+  throw new PublicError(codeOr(code, "internal"), { retry_after_ms });
+}
+
+/** Free a slot. A gate that cannot be asked frees it by itself when its time is over. */
+export async function releaseSlot(asker: Asker, slot: Slot): Promise<void> {
+  try {
+    await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(slot.gate).release(slot.id)));
+  } catch (error) {
+    asker.config.log("warn", "admission.release_failed", { gate: slot.gate, error });
+  }
+}
+
+/** What a request costs, by rate class: one token an item, or what the registry says a tool costs. */
+function costs(policy: PolicyHandle, facts: RequestFacts): { rate: RateClass; cost: number }[] {
+  const byClass = new Map<string, number>();
+  facts.rate_classes.forEach((name, i) => {
+    const cost = toolCost(policy, facts.needs[i]?.tool);
+    byClass.set(name ?? OTHERWISE, (byClass.get(name ?? OTHERWISE) ?? 0) + cost);
+  });
+  if (byClass.size === 0) byClass.set(facts.rate_class ?? OTHERWISE, 1);
+  return [...byClass].map(([name, cost]) => ({ rate: rateClass(policy, name), cost }));
+}
+
+const toolCosts = new WeakMap<PolicyHandle, Map<string, number>>();
+
+function toolCost(policy: PolicyHandle, tool: string | undefined): number {
+  let table = toolCosts.get(policy);
+  if (table === undefined) {
+    table = new Map(
+      policy.snapshot.tools.filter((entry) => entry.cost !== undefined).map((entry) => [entry.tool, entry.cost!]),
+    );
+    toolCosts.set(policy, table);
+  }
+  return (tool === undefined ? undefined : table.get(tool)) ?? 1;
+}
+
+/** @throws `policy.unavailable` when the snapshot lacks a rate class that a surface names: nothing is admitted unbounded */
+export function rateClass(policy: PolicyHandle, name: string): RateClass {
+  const found = policy.snapshot.rate_classes.find((entry) => entry.name === name);
+  if (found === undefined) throw new TalosError("policy.unavailable", { why: "no such rate class", name });
+  return found;
+}

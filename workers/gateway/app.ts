@@ -1,0 +1,110 @@
+/** The gateway as the router mounts it: its handlers, and the port behind which other services' surfaces run. */
+import { SURFACES, type SurfaceName } from "@talos/contracts";
+import type { MiddlewareHandler } from "hono";
+import { logger } from "../shared/log.ts";
+import type { AppEnv, AuditQueryPort, AuthorizePort, Handlers } from "../shared/ports.ts";
+import { redactor } from "../shared/redact.ts";
+import { checkHeaders, newId, readBody, requireMediaType, takeTrace } from "../shared/request.ts";
+import { decide, partsOf, pass, release } from "./authorize.ts";
+import { configOf } from "./config.ts";
+import { counters } from "./counters.ts";
+import { authorizeBatch, authorizeOne, refuse } from "./decisions.ts";
+import { decisionEvent } from "./events.ts";
+import { live, readiness } from "./health.ts";
+import { mcpDelete, mcpGet } from "./mcp/listen.ts";
+import { mcpPost } from "./mcp/post.ts";
+import { buffer } from "./record.ts";
+import { openSessionFor } from "./sessions.ts";
+import { getHead, putPolicy, revoke } from "./tenant.ts";
+import { evaluation, evaluations } from "./third-party.ts";
+import { didJson, keyDirectory, openapiJson } from "./well-known.ts";
+
+type Own = Omit<Handlers, "audit.events.list" | "audit.events.get">;
+
+export function gatewayHandlers(query: AuditQueryPort): Own {
+  return {
+    "health.live": live,
+    "health.ready": readiness(query),
+    "well_known.did": didJson,
+    "well_known.signatures": keyDirectory,
+    openapi: openapiJson,
+    "sessions.open": openSessionFor,
+    authorize: authorizeOne,
+    "authorize.batch": authorizeBatch,
+    "authzen.evaluation": evaluation,
+    "authzen.evaluations": evaluations,
+    "revocations.create": revoke,
+    "head.get": getHead,
+    "policy.put": putPolicy,
+    "mcp.post": mcpPost,
+    "mcp.get": mcpGet,
+    "mcp.delete": mcpDelete,
+  };
+}
+
+/** Surfaces that record their own events, item by item. */
+const RECORDS_ITSELF = new Set<SurfaceName>(["authzen.evaluation", "authzen.evaluations"]);
+
+export const authorizePort: AuthorizePort = {
+  authorized: (name) => async (c, next) => {
+    const { request } = SURFACES[name];
+    if (request !== null) requireMediaType(c.req.raw, request.media_type);
+    const body = await readBody(c.req.raw);
+    const evaluation = await decide(c, partsOf(c, name, body, c.get("tenant")));
+    try {
+      if (!evaluation.decided.decision.allow) await refuse(c, evaluation);
+      pass(c, evaluation);
+      await next();
+      if (RECORDS_ITSELF.has(name)) return;
+      const facts = evaluation.decided.request!;
+      const event = await decisionEvent(c, evaluation, {
+        decision: evaluation.decided.decision,
+        facts,
+        status: c.res.status,
+      });
+      buffer(evaluation.asker, event);
+    } finally {
+      release(evaluation);
+    }
+  },
+};
+
+/** Until configuration is read nothing is known to be secret; the patterns alone guard these lines. */
+const early = logger(redactor([]));
+
+/**
+ * First of everything: id, time, trace, log, configuration, header bounds; last of everything: our headers.
+ * @throws `config.incomplete`, `request.header_too_large`
+ */
+export const context: MiddlewareHandler<AppEnv> = async (c, next) => {
+  const nowMs = Date.now();
+  counters.requests += 1;
+  const requestId = newId(nowMs);
+  c.set("now_ms", nowMs);
+  c.set("request_id", requestId);
+  c.set("traceparent", takeTrace(c.req.raw.headers.get("traceparent")));
+  c.set("log", (level, event, fields) => early(level, event, { request_id: requestId, ...fields }));
+  await next();
+  const { headers } = c.res;
+  headers.set("x-request-id", requestId);
+  headers.set("x-content-type-options", "nosniff");
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  const own = {
+    "talos-class": c.get("tool_class"),
+    "talos-intent": c.get("intent_id"),
+    "talos-promise": c.get("promise"),
+  };
+  for (const [name, value] of Object.entries(own)) if (value !== undefined) headers.set(name, value);
+};
+
+/** Second of everything: refused here, a request still has its id on the answer. */
+export const guard: MiddlewareHandler<AppEnv> = async (c, next) => {
+  const { redact } = configOf(c.env, c.get("now_ms"));
+  const requestId = c.get("request_id");
+  c.set("log", logger(redact, { request_id: requestId }));
+  checkHeaders(c.req.raw.headers);
+  await next();
+};
+
+export const tenantListed = (c: Parameters<MiddlewareHandler<AppEnv>>[0], tenant: string): boolean =>
+  configOf(c.env, c.get("now_ms")).tenants.includes(tenant);

@@ -1,0 +1,137 @@
+/**
+ * Events of the gateway, from what a request is and what was decided about it. Values of arguments and results never
+ * enter: only commitments do. Source: contracts/spec/audit.md#event.
+ */
+import {
+  type AuditEventV2,
+  type Decision,
+  type HttpFacts,
+  SURFACES,
+  type SurfaceName,
+  type ToolClass,
+} from "@talos/contracts";
+import { CORE_HASH, type RequestFacts } from "@talos/core";
+import type { AppContext } from "../shared/ports.ts";
+import { newId } from "../shared/request.ts";
+import type { Evaluation } from "./authorize.ts";
+import type { Config } from "./config.ts";
+
+/** An event before it is hashed. */
+export type Draft = Omit<AuditEventV2, "event_hash">;
+export type Meta = Record<string, string | number | boolean>;
+
+const encoder = new TextEncoder();
+const hex = (bytes: ArrayBuffer): string =>
+  Array.from(new Uint8Array(bytes), (b) => b.toString(16).padStart(2, "0")).join("");
+
+/** The client's address under the `ip` keyset; absent when the platform names none. */
+async function clientIp(c: AppContext, config: Config): Promise<Partial<HttpFacts>> {
+  const address = c.req.raw.headers.get("cf-connecting-ip");
+  if (address === null) return {};
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", config.ip.key as BufferSource, algorithm, false, ["sign"]);
+  const mac = await crypto.subtle.sign("HMAC", key, encoder.encode(address));
+  return { client_ip_hash: hex(mac), client_ip_hash_alg: "HMAC-SHA256", client_ip_hash_key_id: config.ip.kid };
+}
+
+/** The request as an event names it: method and path template, never the path with its values. */
+export async function httpFacts(c: AppContext, config: Config, status?: number): Promise<HttpFacts> {
+  const { method, path } = SURFACES[c.get("surface")];
+  return { method, path, ...(status === undefined ? {} : { status_code: status }), ...(await clientIp(c, config)) };
+}
+
+/** What every event of this request begins with. */
+export async function envelope(
+  c: AppContext,
+  config: Config,
+  principal: Draft["principal"],
+): Promise<Omit<Draft, "kind" | "event_id">> {
+  const name: SurfaceName = c.get("surface");
+  const surface = SURFACES[name];
+  return {
+    schema_id: "talos.audit_event",
+    schema_version: "v2",
+    ts: new Date().toISOString(),
+    tenant: c.get("tenant"),
+    request_id: c.get("request_id"),
+    surface_id: name,
+    audit_action: surface.audit_action ?? name,
+    principal,
+    http: await httpFacts(c, config),
+    meta: {},
+  };
+}
+
+export function principalOf(facts: RequestFacts): Draft["principal"] {
+  return {
+    auth_mode: facts.form,
+    did: facts.sub,
+    jkt: facts.jkt,
+    root_sub: facts.root_sub,
+    ...(facts.session_id === undefined ? {} : { session_id: facts.session_id }),
+  };
+}
+
+/** A decision as recorded; failures of other steps are recorded under their own code. */
+export type Said = Omit<Decision, "code"> & { code: string };
+
+export function decisionOf(decision: Said, evaluation: Evaluation): NonNullable<Draft["decision"]> {
+  const { head, asOfMs } = evaluation.generation;
+  const { allow, code, link, grant, field } = decision;
+  return {
+    allow,
+    code,
+    ...(link === undefined ? {} : { link }),
+    ...(grant === undefined ? {} : { grant }),
+    ...(field === undefined ? {} : { field }),
+    policy_version: head.policy_version,
+    policy_hash: head.policy_hash,
+    rev_seq: head.rev_seq,
+    rev_as_of_ms: asOfMs,
+    core_hash: CORE_HASH,
+  };
+}
+
+/** What was asked for: the tool, or the surface where no tool is. */
+export function resourceOf(
+  surface: SurfaceName,
+  need: { tool: string; class: ToolClass; action: string } | undefined,
+): NonNullable<Draft["resource"]> {
+  if (need === undefined) return { resource_type: "surface", resource_id: surface };
+  return { resource_type: "tool", resource_id: need.tool, class: need.class, action: need.action };
+}
+
+/** Capability and proof of the one who asked. */
+export function evidenceOf(facts: RequestFacts): Pick<Draft, "capability" | "proof"> {
+  return {
+    capability: { hash: facts.capability_hash, links: facts.links },
+    proof: { form: facts.form, nonce: facts.nonce, hash: facts.proof_hash },
+  };
+}
+
+export interface DecisionEvent {
+  decision: Said;
+  facts: RequestFacts;
+  status: number;
+  need?: RequestFacts["needs"][number] | undefined;
+  /** the one for whom a third party asked */
+  on_behalf?: Draft["on_behalf"];
+  meta?: Meta;
+}
+
+/** A decision that dispatches nothing, or a denial. */
+export async function decisionEvent(c: AppContext, evaluation: Evaluation, of: DecisionEvent): Promise<Draft> {
+  const base = await envelope(c, evaluation.asker.config, principalOf(of.facts));
+  return {
+    ...base,
+    event_id: newId(Date.now()),
+    kind: "decision",
+    outcome: of.decision.allow ? "success" : "denied",
+    http: { ...base.http!, status_code: of.status },
+    resource: resourceOf(c.get("surface"), of.need ?? of.facts.needs[0]),
+    decision: decisionOf(of.decision, evaluation),
+    ...evidenceOf(of.facts),
+    ...(of.on_behalf === undefined ? {} : { on_behalf: of.on_behalf }),
+    meta: of.meta ?? {},
+  };
+}

@@ -1,0 +1,130 @@
+/**
+ * Intent and outcome of a call. The final outcome's id and salt follow from the intent, so whoever records the same
+ * answer again (a resumed stream in another isolate) gets the first promise, and another answer is a conflict.
+ * Source: contracts/spec/audit.md#order, #commitments.
+ */
+import { TalosError } from "@talos/contracts";
+import { commitment, jcs, sha256, uuidv7 } from "@talos/core";
+import type { AppContext } from "../../shared/ports.ts";
+import { newId } from "../../shared/request.ts";
+import type { Evaluation } from "../authorize.ts";
+import { decisionOf, type Draft, envelope, evidenceOf, type Meta, principalOf, resourceOf } from "../events.ts";
+import { append, entryOf } from "../record.ts";
+
+const encoder = new TextEncoder();
+
+/** Id of the one final outcome of an intent: the same time, and random bits that the intent's id determines. */
+export function finalOutcomeId(intent: string): string {
+  const ms = Number.parseInt(intent.replaceAll("-", "").slice(0, 12), 16);
+  return uuidv7(ms, sha256(encoder.encode(`talos-outcome-1 ${intent}`)).slice(0, 10));
+}
+
+/** Commitment to a value: over its canonical form, or over its bytes where it has none. */
+export function commitTo(salt: Uint8Array, text: string): string {
+  let canonical = text;
+  try {
+    canonical = jcs(text);
+  } catch (error) {
+    if (!(error instanceof TalosError)) throw error; // MALFORMED: integers beyond 2^53, duplicate members deep inside
+  }
+  return commitment(salt, encoder.encode(canonical));
+}
+
+/** What is known of a call when its intent is written. */
+export interface CallRecord {
+  c: AppContext;
+  evaluation: Evaluation;
+  server: string;
+  intent: string;
+  started_ms: number;
+  /** of the result */
+  salt: Uint8Array;
+  meta: Meta;
+}
+
+async function shared(record: CallRecord): Promise<Omit<Draft, "kind" | "event_id">> {
+  const facts = record.evaluation.decided.request!;
+  const base = await envelope(record.c, record.evaluation.asker.config, principalOf(facts));
+  return {
+    ...base,
+    correlation: record.intent,
+    resource: resourceOf(record.c.get("surface"), facts.needs[0]),
+    ...evidenceOf(facts),
+    meta: record.meta,
+  };
+}
+
+/**
+ * Make the intent durable.
+ * @returns the log's promise
+ * @throws `audit.unavailable`: nothing may be sent, or nothing shown
+ */
+export async function recordIntent(record: CallRecord, argsSalt: Uint8Array): Promise<string> {
+  const { evaluation, server, intent } = record;
+  const { decided } = evaluation;
+  const args = decided.request!.args_json;
+  const draft: Draft = {
+    ...(await shared(record)),
+    event_id: intent,
+    kind: "intent",
+    decision: decisionOf(decided.decision, evaluation),
+    effect: { state: "attempted", server },
+    ...(args === undefined ? {} : { commitments: { args: commitTo(argsSalt, args) } }),
+  };
+  const entry = entryOf(draft, args === undefined ? {} : { args: argsSalt });
+  const [promise] = await append(evaluation.asker, [entry]);
+  return promise!;
+}
+
+export interface Ending {
+  state: "confirmed" | "failed" | "unknown" | "not_dispatched";
+  /** our code, when it did not end with an answer */
+  code?: string;
+  upstream_status?: number;
+  /** HTTP status that the caller gets */
+  status?: number;
+  /** JSON text of the answer's `result` or `error` */
+  result?: string;
+  meta?: Meta;
+}
+
+/**
+ * Make the outcome durable. With a result it is the final one; without, a later answer may still follow it.
+ * @throws `outcome.unrecorded` when the log cannot be asked, or has another final outcome
+ */
+export async function recordOutcome(record: CallRecord, ending: Ending): Promise<void> {
+  const { evaluation, server, intent, salt } = record;
+  const { result } = ending;
+  const base = await shared(record);
+  const draft: Draft = {
+    ...base,
+    event_id: result === undefined ? newId(Date.now()) : finalOutcomeId(intent),
+    kind: "outcome",
+    outcome: ending.state === "confirmed" ? "success" : "failure",
+    http: { ...base.http!, ...(ending.status === undefined ? {} : { status_code: ending.status }) },
+    effect: {
+      state: ending.state,
+      server,
+      ...(ending.code === undefined ? {} : { code: ending.code }),
+      ...(ending.upstream_status === undefined ? {} : { upstream_status: ending.upstream_status }),
+    },
+    ...(result === undefined ? {} : { commitments: { result: commitTo(salt, result) } }),
+    meta: { ...record.meta, ...ending.meta, duration_ms: Math.max(0, Date.now() - record.started_ms) },
+  };
+  try {
+    await append(evaluation.asker, [entryOf(draft, result === undefined ? {} : { result: salt })]);
+  } catch (cause) {
+    if (await alreadyRecorded(evaluation, draft, cause)) return;
+    throw cause;
+  }
+}
+
+/** Whether the conflict is about the same answer, recorded before: then its outcome is durable already. */
+async function alreadyRecorded(evaluation: Evaluation, draft: Draft, cause: unknown): Promise<boolean> {
+  if (!(cause instanceof TalosError) || cause.code !== "audit.event_conflict") return false;
+  const { env, tenant } = evaluation.asker;
+  const kept = await env.AUDIT_LOGS.getByName(tenant).get(draft.event_id);
+  if (kept === null) return false;
+  const first = JSON.parse(kept.body) as Draft;
+  return first.correlation === draft.correlation && first.commitments?.result === draft.commitments?.result;
+}

@@ -1,0 +1,317 @@
+/**
+ * `mcp.post`: one message of a caller, decided, admitted, recorded and forwarded.
+ *
+ * Writes: intent durable, then dispatch. Reads: dispatch beside the intent, and nothing is shown before it is
+ * durable. The outcome is durable before the answer is shown; the work runs under waitUntil, so that a caller that
+ * leaves stops the upstream and not the record. Source: contracts/spec/gateway.md#mcp-streamable-http-2025-11-25.
+ */
+import { LIMITS, type ServerEntry, TalosError } from "@talos/contracts";
+import { jcs, type McpFacts, type RequestFacts } from "@talos/core";
+import { named, PublicError } from "../../shared/errors.ts";
+import type { AppContext } from "../../shared/ports.ts";
+import { newId, randomBytes, readBody, requireMediaType } from "../../shared/request.ts";
+import { decide, type Evaluation, partsOf, release } from "../authorize.ts";
+import { configOf } from "../config.ts";
+import { decisionEvent, type Meta } from "../events.ts";
+import { buffer } from "../record.ts";
+import { type Call, type Caller, sealCall } from "./call-id.ts";
+import { refuse, refuseKnown } from "./refuse.ts";
+import { type CallRecord, type Ending, recordIntent, recordOutcome } from "./outcome.ts";
+import { remember, upstreamIdOf } from "./pending.ts";
+import { type Gate, releaseMessage } from "./release.ts";
+import { checkOrigin, openSessionId, protocolVersion, sealSessionId, serverOf } from "./session.ts";
+import { pump } from "./stream.ts";
+import { callUpstream, notSent, readJson, timeoutOf, type UpstreamAnswer } from "./upstream.ts";
+
+/** A URI may be longer than one value of an event; cut so that its UTF-8 fits `meta_string_bytes` in any case. */
+const NAME_CHARACTERS = 256;
+
+export async function mcpPost(c: AppContext): Promise<Response> {
+  const config = configOf(c.env, c.get("now_ms"));
+  checkOrigin(c, config.browser_origins);
+  requireMediaType(c.req.raw, "application/json");
+  const body = await readBody(c.req.raw);
+  const name = c.req.param("server") ?? "";
+  const parts = partsOf(c, "mcp.post", body, c.get("tenant"), name);
+  const slot = { id: c.get("request_id"), ttl_ms: LIMITS.gate_slot_ttl_ms };
+  const evaluation = await decide(c, parts, {
+    slot: ({ request }) => (request?.mcp?.call === true ? slot : undefined),
+  });
+  const facts = evaluation.decided.request!;
+  const mcp = facts.mcp!;
+  c.set("tool_class", facts.class);
+  if (mcp.id_json !== undefined) c.set("rpc_id", mcp.id_json);
+  const meta = metaOf(c, mcp, body.byteLength);
+  if (!evaluation.decided.decision.allow) return refuse(c, evaluation, meta);
+
+  let dispatch: Dispatch;
+  try {
+    const server = serverOf(evaluation, name);
+    const session = openSessionId(evaluation, parts.headers["mcp-session-id"], name);
+    dispatch = prepare(c, { evaluation, server, session, mcp, meta, body });
+  } catch (error) {
+    return refuseKnown(c, evaluation, named(error), meta);
+  }
+  if (dispatch.text === undefined) {
+    release(evaluation);
+    return new Response(null, { status: 202 });
+  }
+  // The platform drops a handler whose caller left; what waitUntil holds goes on and records how the call ended.
+  const work = run(dispatch);
+  c.executionCtx.waitUntil(work.catch(() => undefined)); // the failure is this handler's answer, below
+  return work;
+}
+
+/** Everything one forwarded message needs. */
+interface Dispatch {
+  c: AppContext;
+  evaluation: Evaluation;
+  server: ServerEntry;
+  session: string | undefined;
+  mcp: McpFacts;
+  meta: Meta;
+  caller: Caller;
+  /** what goes up; absent when nothing does */
+  text: string | undefined;
+  call?: Call;
+  record?: CallRecord;
+  forget(): void;
+}
+
+interface Preparation {
+  evaluation: Evaluation;
+  server: ServerEntry;
+  session: string | undefined;
+  mcp: McpFacts;
+  meta: Meta;
+  body: Uint8Array;
+}
+
+function metaOf(c: AppContext, mcp: McpFacts, bytesIn: number): Meta {
+  const version = protocolVersion(c);
+  return {
+    bytes_in: bytesIn,
+    ...(mcp.method === undefined ? {} : { mcp_method: mcp.method }),
+    ...(mcp.name === undefined ? {} : { mcp_name: mcp.name.slice(0, NAME_CHARACTERS) }),
+    ...(mcp.id_json === undefined ? {} : { mcp_id: mcp.id_json }),
+    ...(version === undefined ? {} : { mcp_protocol_version: version }),
+  };
+}
+
+/** What goes up is printed from the canonical form of what the core read: no second reading of the caller's bytes. */
+function prepare(c: AppContext, { evaluation, server, session, mcp, meta, body }: Preparation): Dispatch {
+  const facts = evaluation.decided.request!;
+  const { tenant, config } = evaluation.asker;
+  const caller: Caller = { tenant, server: server.name, sub: facts.sub, jkt: facts.jkt, session: session ?? "" };
+  const base = { c, evaluation, server, session, mcp, meta, caller, forget: () => undefined };
+  const message = JSON.parse(jcs(body)) as Record<string, unknown>;
+  if (mcp.kind === "notification" && mcp.method === "notifications/cancelled") {
+    return { ...base, text: cancellation(caller, message) };
+  }
+  if (mcp.kind !== "request") return { ...base, text: JSON.stringify(message) };
+  const intent = mcp.call ? newId(Date.now()) : undefined;
+  const salt = randomBytes(LIMITS.commitment_salt_bytes);
+  const call: Call = { id: mcp.id_json!, method: mcp.method!, salt, ...(intent === undefined ? {} : { intent }) };
+  const upstreamId = sealCall(config.mcp, caller, call);
+  const forget = remember(caller, call.id, upstreamId);
+  const record: CallRecord | undefined =
+    intent === undefined
+      ? undefined
+      : { c, evaluation, server: server.name, intent, started_ms: Date.now(), salt, meta };
+  return {
+    ...base,
+    call,
+    forget,
+    text: JSON.stringify({ ...message, id: upstreamId }),
+    ...(record === undefined ? {} : { record }),
+  };
+}
+
+/** A cancellation under the id that went up, or nothing when no such call waits here. */
+function cancellation(caller: Caller, message: Record<string, unknown>): string | undefined {
+  const params = message.params as { requestId?: unknown } | undefined;
+  const upstreamId = upstreamIdOf(caller, JSON.stringify(params?.requestId ?? null));
+  return upstreamId === undefined
+    ? undefined
+    : JSON.stringify({ ...message, params: { ...params, requestId: upstreamId } });
+}
+
+async function run(dispatch: Dispatch): Promise<Response> {
+  const signal = new AbortController();
+  const onAbort = (): void => signal.abort();
+  dispatch.c.req.raw.signal.addEventListener("abort", onAbort, { once: true });
+  let streaming = false;
+  const finish = (): void => {
+    dispatch.forget();
+    release(dispatch.evaluation);
+  };
+  try {
+    const answer =
+      dispatch.record === undefined
+        ? await forwardPlain(dispatch, signal)
+        : await forwardCall(dispatch, dispatch.record, signal);
+    if (answer.type === "sse") {
+      streaming = true;
+      return stream(dispatch, answer, signal, finish);
+    }
+    return await single(dispatch, answer);
+  } finally {
+    if (!streaming) finish();
+  }
+}
+
+const send = (dispatch: Dispatch, signal: AbortController): Promise<UpstreamAnswer> => {
+  const version = protocolVersion(dispatch.c);
+  return callUpstream({
+    config: dispatch.evaluation.asker.config,
+    tenant: dispatch.caller.tenant,
+    server: dispatch.server,
+    method: "POST",
+    body: dispatch.text!,
+    ...(dispatch.session === undefined ? {} : { session: dispatch.session }),
+    ...(version === undefined ? {} : { protocol_version: version }),
+    traceparent: dispatch.c.get("traceparent"),
+    signal,
+  });
+};
+
+/** Messages without an intent: the decision is buffered, whatever the upstream says. */
+async function forwardPlain(dispatch: Dispatch, signal: AbortController): Promise<UpstreamAnswer> {
+  const { c, evaluation, meta } = dispatch;
+  const facts: RequestFacts = evaluation.decided.request!;
+  buffer(
+    evaluation.asker,
+    await decisionEvent(c, evaluation, { decision: evaluation.decided.decision, facts, status: 200, meta }),
+  );
+  return checkStatus(dispatch, await send(dispatch, signal));
+}
+
+/** Calls: intent, dispatch in the order that the class demands; a call that got no headers ends here. */
+async function forwardCall(dispatch: Dispatch, record: CallRecord, signal: AbortController): Promise<UpstreamAnswer> {
+  const { c, evaluation } = dispatch;
+  c.set("intent_id", record.intent);
+  const argsSalt = randomBytes(LIMITS.commitment_salt_bytes);
+  const intent = recordIntent(record, argsSalt);
+  const reading = evaluation.decided.request!.class === "read";
+  if (!reading) c.set("promise", await intent);
+  const sent = send(dispatch, signal);
+  sent.catch(() => undefined); // judged below; a read's intent may fail first
+  if (reading) {
+    try {
+      c.set("promise", await intent);
+    } catch (error) {
+      signal.abort(); // the read may have left, but nothing of it is shown
+      throw error;
+    }
+  }
+  try {
+    return checkStatus(dispatch, await sent);
+  } catch (error) {
+    throw await endFailed(record, named(error), evaluation.decided.request!.class !== "read");
+  }
+}
+
+/** @throws `mcp.session_unknown` when the upstream forgot the session, `upstream.invalid` for other refusals of its */
+function checkStatus(dispatch: Dispatch, answer: UpstreamAnswer): UpstreamAnswer {
+  if (answer.status >= 200 && answer.status <= 299) return answer;
+  const detail = { upstream_status: answer.status, server: dispatch.server.name };
+  if (answer.status === 404 && dispatch.session !== undefined) throw new TalosError("mcp.session_unknown", detail);
+  throw new TalosError("upstream.invalid", detail);
+}
+
+/** Record how a call without an answer ended. @returns what the caller is told */
+async function endFailed(record: CallRecord, failure: TalosError, effects: boolean): Promise<TalosError> {
+  const upstream_status = failure.detail.upstream_status;
+  const refused = typeof upstream_status === "number";
+  const ending: Ending = {
+    // A write that may have arrived is unknown, unless the upstream itself refused it.
+    state: notSent(failure) ? "not_dispatched" : refused || !effects ? "failed" : "unknown",
+    code: failure.code,
+    ...(refused ? { upstream_status } : {}),
+  };
+  try {
+    await recordOutcome(record, ending);
+    return failure;
+  } catch (cause) {
+    return new PublicError("outcome.unrecorded", { intent_id: record.intent }, { after: failure.code }, { cause });
+  }
+}
+
+const gateOf = ({ c, evaluation, caller, server, record, meta }: Dispatch): Gate => ({
+  c,
+  evaluation,
+  caller,
+  server: server.name,
+  meta,
+  ...(record === undefined ? {} : { record }),
+});
+
+/** An answer that is one JSON message, or none. */
+async function single(dispatch: Dispatch, answer: UpstreamAnswer): Promise<Response> {
+  const { call, record, server } = dispatch;
+  try {
+    if (answer.type === "none") {
+      if (call !== undefined)
+        throw new TalosError("upstream.invalid", { why: "no answer to a request", server: server.name });
+      return new Response(null, { status: 202 });
+    }
+    const released = await releaseMessage(gateOf(dispatch), await readJson(answer, server), answer.status);
+    if (released.failure !== undefined) throw released.failure;
+    if (call === undefined || released.answered?.id !== call.id || released.text === null) {
+      throw new TalosError("upstream.invalid", { why: "not the answer to this request", server: server.name });
+    }
+    return new Response(released.text, { headers: answerHeaders(dispatch, answer, "application/json") });
+  } catch (error) {
+    const failure = named(error);
+    if (record === undefined || failure.code === "outcome.unrecorded") throw failure;
+    throw await endFailed(record, failure, dispatch.evaluation.decided.request!.class !== "read");
+  }
+}
+
+function answerHeaders(dispatch: Dispatch, answer: UpstreamAnswer, type: string): Headers {
+  const headers = new Headers({ "content-type": type });
+  if (dispatch.mcp.method === "initialize" && answer.session !== undefined) {
+    const { evaluation, server } = dispatch;
+    headers.set("mcp-session-id", sealSessionId(evaluation, evaluation.decided.request!, server.name, answer.session));
+  }
+  return headers;
+}
+
+/** An answer that is a stream: headers now, events as they come, the outcome whenever the stream ends. */
+function stream(dispatch: Dispatch, answer: UpstreamAnswer, signal: AbortController, finish: () => void): Response {
+  const { c, call, record, server } = dispatch;
+  const headers = answerHeaders(dispatch, answer, "text/event-stream");
+  headers.set("cache-control", "no-store");
+  const { readable, writable } = new IdentityTransformStream();
+  let answered = false;
+  const pumping = pump(
+    {
+      gate: gateOf({ ...dispatch, meta: { ...dispatch.meta, streamed: true } }),
+      upstream: answer.body ?? new ReadableStream({ start: (controller) => controller.close() }),
+      upstream_status: answer.status,
+      signal,
+      idle_ms: timeoutOf(server),
+      ...(call === undefined ? {} : { rpc_id: call.id }),
+      answered: () => {
+        answered = true;
+      },
+    },
+    writable.getWriter(),
+  );
+  const ending = pumping.then(async (end) => {
+    if (!answered && record !== undefined) {
+      const code = end.failure?.code ?? (end.gone ? undefined : end.resumable ? undefined : "upstream.invalid");
+      await recordOutcome(record, {
+        state: "unknown",
+        upstream_status: answer.status,
+        ...(code === undefined ? {} : { code }),
+        meta: { streamed: true },
+      });
+    }
+  });
+  const logged = ending.catch((error: unknown) => {
+    dispatch.evaluation.asker.config.log("error", "mcp.outcome_unrecorded", { intent: record?.intent, error });
+  });
+  c.executionCtx.waitUntil(logged.finally(finish));
+  return new Response(readable, { headers });
+}

@@ -1,0 +1,47 @@
+/** Refusals on MCP surfaces after the caller was authenticated: recorded, then answered. */
+import { ERRORS, type TalosError } from "@talos/contracts";
+import { RPC, withRpcNumber } from "../../shared/errors.ts";
+import type { AppContext } from "../../shared/ports.ts";
+import { type Evaluation, refusal, release } from "../authorize.ts";
+import { decisionEvent, type Meta } from "../events.ts";
+import { buffer } from "../record.ts";
+
+/** Methods that name a tool; any other UNKNOWN_TOOL is a method that does not exist here. */
+const NAMING = new Set([
+  "tools/call",
+  "resources/read",
+  "resources/subscribe",
+  "resources/unsubscribe",
+  "prompts/get",
+  "completion/complete",
+]);
+
+/** Record a denied decision and throw it. */
+export async function refuse(c: AppContext, evaluation: Evaluation, meta: Meta): Promise<never> {
+  const { decision, request } = evaluation.decided;
+  const failure = refusal(decision, true);
+  const method = request?.mcp?.method;
+  if (failure.code === "UNKNOWN_TOOL" && method !== undefined && !NAMING.has(method))
+    withRpcNumber(failure, RPC.method);
+  return recordAndThrow(c, evaluation, failure, meta);
+}
+
+/** Record a failure of an allowed request that led nowhere (another's session, an unlisted server), and throw it. */
+export function refuseKnown(c: AppContext, evaluation: Evaluation, failure: TalosError, meta: Meta): Promise<never> {
+  return recordAndThrow(c, evaluation, failure, meta);
+}
+
+async function recordAndThrow(c: AppContext, evaluation: Evaluation, failure: TalosError, meta: Meta): Promise<never> {
+  try {
+    const facts = evaluation.decided.request!;
+    const { decision } = evaluation.decided;
+    const said = decision.allow ? { allow: false, code: failure.code } : decision;
+    buffer(
+      evaluation.asker,
+      await decisionEvent(c, evaluation, { decision: said, facts, status: ERRORS[failure.code].status, meta }),
+    );
+  } finally {
+    release(evaluation);
+  }
+  throw failure;
+}

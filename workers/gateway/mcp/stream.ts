@@ -1,0 +1,149 @@
+/**
+ * Streams from an upstream to a caller, event by event as they come, each judged by the gate in release.ts. A stream
+ * is decided anew every `sse_recheck_ms` and ends with its right; when the caller leaves, the upstream is told.
+ * Source: contracts/spec/gateway.md#mcp-streamable-http-2025-11-25.
+ */
+import { LIMITS, TalosError } from "@talos/contracts";
+import { named, rpcErrorText } from "../../shared/errors.ts";
+import { again, refusal } from "../authorize.ts";
+import { tryRefresh } from "../in-force.ts";
+import { type Gate, releaseMessage } from "./release.ts";
+import { printSse, type SseEvent, SseParser, SseTooLarge } from "./sse.ts";
+import { readOrTick } from "./upstream.ts";
+
+export interface StreamAsk {
+  gate: Gate;
+  upstream: ReadableStream<Uint8Array>;
+  upstream_status: number;
+  /** aborts the upstream's request */
+  signal: AbortController;
+  /** ms without a byte after which the upstream has failed; absent on GET, where silence is normal */
+  idle_ms?: number;
+  /** JSON text of the id of this POST's own request */
+  rpc_id?: string;
+  /** settled when this POST's own request was answered */
+  answered(): void;
+}
+
+/** How a stream ended. */
+export interface StreamEnd {
+  /** why it ended before the upstream did; absent when the upstream ended it */
+  failure?: TalosError;
+  /** the caller went away */
+  gone: boolean;
+  /** the upstream gave an event id, so that the caller can ask for the rest */
+  resumable: boolean;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * Pump until either side ends. Never rejects: how it ended is the answer.
+ * @param writer the caller's side; closed here
+ */
+export async function pump(ask: StreamAsk, writer: WritableStreamDefaultWriter<Uint8Array>): Promise<StreamEnd> {
+  const parser = new SseParser(LIMITS.sse_event_bytes);
+  const end: StreamEnd = { gone: false, resumable: false };
+  // The caller's end of the stream fails when it disconnects: the upstream is told even when it is silent.
+  writer.closed.catch(() => {
+    end.gone = true;
+    ask.signal.abort();
+  });
+  try {
+    await forward(ask, parser, writer, end);
+  } catch (error) {
+    if (!end.gone) end.failure = named(error);
+  }
+  if (end.failure !== undefined || end.gone) ask.signal.abort();
+  await finishWriting(ask, writer, end);
+  return end;
+}
+
+async function forward(
+  ask: StreamAsk,
+  parser: SseParser,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+  end: StreamEnd,
+): Promise<void> {
+  const reader = ask.upstream.getReader();
+  let pending = reader.read();
+  let nextCheck = Date.now() + LIMITS.sse_recheck_ms;
+  let lastByte = Date.now();
+  for (;;) {
+    const until = Math.min(
+      nextCheck,
+      expiryMs(ask),
+      ask.idle_ms === undefined ? Number.POSITIVE_INFINITY : lastByte + ask.idle_ms,
+    );
+    const read = await readOrTick(pending, Math.max(1, until - Date.now())).catch((cause: unknown) => {
+      throw new TalosError("upstream.unreachable", { why: "broke off" }, { cause });
+    });
+    const now = Date.now();
+    if (now >= expiryMs(ask)) throw refusal({ allow: false, code: "EXPIRED" }, true);
+    if (now >= nextCheck) {
+      await recheckStream(ask);
+      nextCheck = Date.now() + LIMITS.sse_recheck_ms;
+    }
+    if (read === "tick") {
+      if (ask.idle_ms !== undefined && now >= lastByte + ask.idle_ms)
+        throw new TalosError("upstream.timeout", { why: "idle" });
+      continue;
+    }
+    if (read.done) return;
+    lastByte = now;
+    for (const event of parse(parser, read.value)) await send(ask, event, writer, end);
+    pending = reader.read();
+  }
+}
+
+const expiryMs = (ask: StreamAsk): number => ask.gate.evaluation.decided.request!.not_after * 1_000;
+
+/** @throws the code of a decision that no longer allows; `REVOCATION_STALE` when nothing fresh enough is at hand */
+async function recheckStream({ gate }: StreamAsk): Promise<void> {
+  const { evaluation } = gate;
+  if (Date.now() - evaluation.generation.asOfMs > LIMITS.head_refresh_ms) await tryRefresh(evaluation.asker);
+  const { decision } = await again(evaluation, false);
+  if (!decision.allow) throw refusal(decision, true);
+}
+
+async function send(
+  ask: StreamAsk,
+  event: SseEvent,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+  end: StreamEnd,
+): Promise<void> {
+  if (event.id !== undefined) end.resumable = true;
+  let out: SseEvent | null = event;
+  if (event.data !== undefined && event.data !== "") {
+    const released = await releaseMessage(ask.gate, event.data, ask.upstream_status);
+    if (released.answered !== undefined && released.answered.id === ask.rpc_id) ask.answered();
+    out = released.text === null ? null : { ...event, data: released.text };
+  }
+  if (out !== null) await writer.write(encoder.encode(printSse(out)));
+}
+
+/** @throws `upstream.too_large`, `upstream.invalid` (not UTF-8) */
+function parse(parser: SseParser, chunk: Uint8Array): SseEvent[] {
+  try {
+    return parser.push(chunk);
+  } catch (cause) {
+    throw new TalosError(cause instanceof SseTooLarge ? "upstream.too_large" : "upstream.invalid", {}, { cause });
+  }
+}
+
+/** Tell a caller that still listens why its call gets no answer here, and close. */
+async function finishWriting(
+  ask: StreamAsk,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+  end: StreamEnd,
+): Promise<void> {
+  try {
+    if (end.failure !== undefined && ask.rpc_id !== undefined) {
+      const data = rpcErrorText(named(end.failure), ask.gate.c.get("request_id"), ask.rpc_id);
+      await writer.write(encoder.encode(printSse({ event: "message", data })));
+    }
+    await writer.close();
+  } catch {
+    end.gone = true; // nobody is there to be told; the record says how it ended
+  }
+}

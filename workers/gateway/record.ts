@@ -1,0 +1,122 @@
+/**
+ * Writing to the tenant's log. Durable appends answer with the log's promises; decisions without a dispatch wait in
+ * the isolate for at most `audit_buffer_ms` or `audit_buffer_events` and are flushed by the request that found the
+ * buffer empty, under its own waitUntil (a bare timer after the response never fires).
+ * Source: contracts/spec/audit.md#order, #promise.
+ */
+import { LIMITS, TalosError } from "@talos/contracts";
+import { b64uEncode, sealEvent } from "@talos/core";
+import { counters } from "./counters.ts";
+import { within } from "./deadline.ts";
+import type { Draft } from "./events.ts";
+import { type Asker, codeOr } from "./in-force.ts";
+
+/** What AuditLog takes. */
+export interface Entry {
+  event_id: string;
+  body: string;
+  event_hash: string;
+  leaf_hash: string;
+  salts?: Record<string, string>;
+}
+
+/**
+ * Hash an event for appending.
+ * @param salts 16 bytes each, by the name of the commitment they belong to
+ */
+export function entryOf(draft: Draft, salts: Readonly<Record<string, Uint8Array>> = {}): Entry {
+  const sealed = sealEvent({ surface: draft.surface_id, event: draft });
+  const names = Object.keys(salts);
+  if (names.length === 0) return sealed;
+  return { ...sealed, salts: Object.fromEntries(names.map((name) => [name, b64uEncode(salts[name]!)])) };
+}
+
+/**
+ * Append durably.
+ * @returns one promise (JWS) an event, in order
+ * @throws `audit.unavailable` when the log cannot be asked; what the log itself answers
+ */
+export async function append(asker: Asker, entries: Entry[]): Promise<string[]> {
+  counters.log_appends += 1;
+  let answer: Awaited<ReturnType<ReturnType<Asker["env"]["AUDIT_LOGS"]["getByName"]>["append"]>>;
+  try {
+    answer = await within(Promise.resolve(asker.env.AUDIT_LOGS.getByName(asker.tenant).append({ events: entries })));
+  } catch (cause) {
+    throw new TalosError("audit.unavailable", { tenant: asker.tenant }, { cause });
+  }
+  if (!answer.ok) throw new TalosError(codeOr(answer.code, "audit.unavailable"), { tenant: asker.tenant });
+  return answer.promises;
+}
+
+/** Pauses before a failed flush is tried again, ms. */
+const RETRIES = [100, 400, 1_600];
+
+interface Flush {
+  /** waits this long, on the flushing request's own clock */
+  wait(ms: number): Promise<void>;
+  append(entries: Entry[]): Promise<unknown>;
+  lost(entries: Entry[], error: unknown): void;
+}
+
+/**
+ * The buffer of one tenant in one isolate. `add` hands back work for waitUntil when the adding request is the one
+ * that has to flush: the first, after the wait, or the one that filled it, at once.
+ */
+export class EventBuffer {
+  #entries: Entry[] = [];
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  add(entry: Entry, flush: Flush): Promise<void> | undefined {
+    this.#entries.push(entry);
+    if (this.#entries.length >= LIMITS.audit_buffer_events) return this.#send(flush);
+    if (this.#entries.length === 1) return this.#later(flush);
+    return undefined;
+  }
+
+  async #later(flush: Flush): Promise<void> {
+    await flush.wait(LIMITS.audit_buffer_ms);
+    // Filled and sent meanwhile, and perhaps begun anew: what is there now is no older than our wait, so send it too.
+    if (this.#entries.length > 0) await this.#send(flush);
+  }
+
+  async #send(flush: Flush): Promise<void> {
+    const entries = this.#entries;
+    this.#entries = [];
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        await flush.append(entries);
+        return;
+      } catch (error) {
+        const pause = RETRIES[attempt];
+        if (pause === undefined) {
+          flush.lost(entries, error);
+          return;
+        }
+        await flush.wait(pause);
+      }
+    }
+  }
+}
+
+const buffers = new Map<string, EventBuffer>();
+
+/** Record a decision that dispatched nothing, within the window that the specification states. */
+export function buffer(asker: Asker, draft: Draft): void {
+  let own = buffers.get(asker.tenant);
+  if (own === undefined) {
+    own = new EventBuffer();
+    buffers.set(asker.tenant, own);
+  }
+  const work = own.add(entryOf(draft), {
+    wait: (ms) => scheduler.wait(ms),
+    append: (entries) => append(asker, entries),
+    lost: (entries, error) => {
+      counters.events_lost += entries.length;
+      asker.config.log("error", "audit.events_lost", { tenant: asker.tenant, count: entries.length, error });
+    },
+  });
+  if (work !== undefined) asker.waitUntil(work);
+}

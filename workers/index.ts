@@ -1,0 +1,17 @@
+/** The one Worker script: every service's surfaces, the objects, and the projector's entrypoint. */
+import { auditHandlers } from "./audit/app.ts";
+import { auditQuery } from "./audit/query.ts";
+import { authorizePort, context, gatewayHandlers, guard, tenantListed } from "./gateway/app.ts";
+import { surfaceApp } from "./shared/surface.ts";
+
+export { AuditLog } from "../durable-objects/audit-log.ts";
+export { CapabilityGate } from "../durable-objects/capability-gate.ts";
+export { TenantHead } from "../durable-objects/tenant-head.ts";
+export { Projector } from "./audit/projector.ts";
+
+export default surfaceApp({
+  handlers: { ...gatewayHandlers(auditQuery), ...auditHandlers(auditQuery) },
+  authorize: authorizePort,
+  first: [context, guard],
+  tenantListed,
+});
