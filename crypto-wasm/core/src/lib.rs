@@ -12,6 +12,7 @@ pub mod attenuate;
 pub mod b64;
 pub mod chain;
 pub mod contain;
+pub mod contract;
 pub mod decide;
 pub mod did;
 pub mod ed25519;
@@ -51,6 +52,11 @@ pub mod roles;
 pub mod statement;
 
 // The record.
+pub mod commitment;
+pub mod cursor;
+pub mod event;
+pub mod promise;
+pub mod receipt;
 pub mod uuidv7;
 
 pub use error::{Code, Error};
