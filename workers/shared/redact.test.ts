@@ -1,0 +1,96 @@
+import fc from "fast-check";
+import { describe, expect, it, vi } from "vitest";
+import { logger } from "./log.ts";
+import { redactor } from "./redact.ts";
+
+const CANARY = "canary-7f3a9c-do-not-leak";
+const JWS = "eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJkaWQ6a2V5In0.c2lnbmF0dXJlLWJ5dGVzLWhlcmU";
+
+describe("redactor", () => {
+  const redact = redactor([CANARY]);
+
+  it("cuts a registered secret out of any value, however deep, and out of member names", () => {
+    fc.assert(
+      fc.property(
+        fc.object({
+          maxDepth: 4,
+          values: [fc.string().map((s) => `${s}${CANARY}${s}`), fc.integer()],
+          key: fc.string().map((k) => `${k}${CANARY}`),
+        }),
+        (value) => {
+          expect(JSON.stringify(redact(value)) ?? "").not.toContain(CANARY);
+        },
+      ),
+    );
+  });
+
+  it.each([
+    "authorization",
+    "Talos-Capability",
+    "talos-ticket",
+    "cookie",
+    "args",
+    "arguments",
+    "body",
+    "seed",
+    "mac_key",
+    "chain",
+    "statement",
+    "client_secret",
+    "api_token",
+    "params",
+    "result",
+  ])("never shows a member called %s", (name) => {
+    expect(JSON.stringify(redact({ deep: { [name]: "short" } }))).not.toContain("short");
+  });
+
+  it.each([
+    ["a compact JWS", `failed for ${JWS} at step 3`, JWS],
+    ["a chain", `${JWS}~${JWS}`, "eyJpc3MiOiJkaWQ6a2V5In0"],
+    ["a password in a URL", "connect postgres://user:hunter2secret@db/talos", "hunter2secret"],
+    ["a bearer token", "Authorization: Bearer abc123def", "abc123def"],
+    ["a long token", `x ${"A1b2".repeat(40)} y`, "A1b2A1b2"],
+  ])("cuts %s out of running text though nobody registered it", (_name, text, secret) => {
+    expect(JSON.stringify(redact({ message: text }))).not.toContain(secret);
+    expect(JSON.stringify(redact(new Error(text)))).not.toContain(secret);
+    expect(JSON.stringify(redact(new Error("outer", { cause: new Error(text) })))).not.toContain(secret);
+  });
+
+  it("keeps ids, hashes and thumbprints readable", () => {
+    const kept = {
+      request_id: "0193b2a0-7b1c-7000-8000-000000000001",
+      jkt: "A".repeat(43),
+      event_hash: "0".repeat(64),
+    };
+    expect(redact(kept)).toEqual(kept);
+  });
+
+  it("shows an error by name, message and frames, without its own members", () => {
+    const error = Object.assign(new TypeError("went wrong"), {
+      request: { headers: { cookie: "c" } },
+      detail: "free text",
+    });
+    const shown = redact({ error }) as { error: Record<string, unknown> };
+    expect(Object.keys(shown.error).sort()).toEqual(["frames", "message", "name"]);
+  });
+
+  it("bounds depth, width and length, and survives cycles", () => {
+    const cycle: Record<string, unknown> = { text: "y ".repeat(10_000) };
+    cycle["self"] = cycle;
+    const text = JSON.stringify(
+      redact({ cycle, many: Array.from({ length: 1_000 }, (_, i) => i), bytes: new Uint8Array(8) }),
+    );
+    expect(text.length).toBeLessThan(20_000);
+  });
+});
+
+describe("logger", () => {
+  it("writes one JSON line through the redactor, with its base fields", () => {
+    const line = vi.spyOn(console, "log").mockImplementation(() => undefined);
+    logger(redactor([CANARY]), { request_id: "r1" })("info", "test.event", { note: `has ${CANARY}` });
+    const text = line.mock.calls[0]?.[0] as string;
+    line.mockRestore();
+    expect(JSON.parse(text)).toMatchObject({ level: "info", event: "test.event", request_id: "r1" });
+    expect(text).not.toContain(CANARY);
+  });
+});
