@@ -5,7 +5,7 @@ import { publishPolicy } from "../policy.ts";
 import type { Child } from "./children.ts";
 import { demoPolicy } from "./demo-policy.ts";
 import { startEverything } from "./everything.ts";
-import { holdState, openState, type State, TENANT } from "./state.ts";
+import { holdState, noteDatabase, openState, type State, TENANT } from "./state.ts";
 import { startWorker, waitFor } from "./worker.ts";
 
 /** The embedded database has one user and one name; nobody but loopback reaches it. */
@@ -59,6 +59,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const databaseUrl = options.databaseUrl ?? EMBEDDED_URL;
     const database = { url: databaseUrl, endpoint: (await endpoint).url };
     const { url: everythingUrl } = await everything;
+    noteDatabase(state, database);
 
     const worker = startWorker(state, database);
     stops.push(() => worker.stop());

@@ -51,10 +51,21 @@ export async function openState(options: { dir?: string; reset?: boolean } = {})
   const operator = keyAt(join(dir, "operator.json"));
   const publisher = keyAt(join(dir, "publisher.json"));
   const keysets = keysetsAt(join(dir, "keysets.json"));
-  writeFileSync(file, `${JSON.stringify({ v: 1, port, aud, operator: operator.did }, null, 2)}\n`);
+  writeState(dir, { v: 1, port, aud, operator: operator.did });
   const state = { dir, port, origin, aud, keysets, operator, publisher };
   giveAgent(state);
   return state;
+}
+
+/** What the stack says about itself to the commands. Mode 0600: the database's address may hold a password. */
+function writeState(dir: string, value: object): void {
+  writeSecretFile(join(dir, "state.json"), `${JSON.stringify(value, null, 2)}\n`, { overwrite: true });
+}
+
+/** Say where the running stack's database is, for the migration and policy commands. */
+export function noteDatabase(state: State, database: { url: string; endpoint: string }): void {
+  const { port, aud, operator } = state;
+  writeState(state.dir, { v: 1, port, aud, operator: operator.did, database });
 }
 
 /** The port that a state folder pins, or null when it has none. */
