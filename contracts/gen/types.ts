@@ -906,6 +906,8 @@ export interface Problem {
   retry_after_ms?: number;
   /** Of `outcome.unrecorded`: the intent. */
   intent_id?: Uuidv7;
+  /** Of `policy.version_conflict`: the number in force. */
+  policy_version?: number;
   /** The refusal, shown to a holder. */
   decision?: Decision;
 }
