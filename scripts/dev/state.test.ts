@@ -62,9 +62,16 @@ describe("the state folder", () => {
   });
 
   it("is not taken away from a running stack, not even by reset", async () => {
-    const { operator } = await openState({ dir });
+    const { operator, port } = await openState({ dir });
     writeFileSync(join(dir, "dev.pid"), "1\n"); // process 1 always runs
-    await expect(openState({ dir, reset: true })).rejects.toThrow(/running/);
+    const server = createServer();
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+    try {
+      await expect(openState({ dir, reset: true })).rejects.toThrow(/runs on/);
+    } finally {
+      server.close();
+    }
     expect(JSON.parse(readFileSync(join(dir, "state.json"), "utf8")).operator).toBe(operator.did);
   });
 

@@ -36,12 +36,13 @@ export const DEFAULT_DIR = join(root, ".talos");
 export async function openState(options: { dir?: string; reset?: boolean } = {}): Promise<State> {
   const dir = options.dir ?? DEFAULT_DIR;
   const file = join(dir, "state.json");
-  const running = runningPid(dir);
-  // Asked before anything is removed: a running stack keeps its folder.
-  if (running !== null)
-    throw new Error(`A stack is running on ${dir} already (process ${running}); end that one first.`);
   const pinned = readPort(file);
-  if (!options.reset && pinned !== null && !(await isFree(pinned))) throw new Error(portTaken(pinned, file));
+  if (pinned !== null && !(await isFree(pinned))) {
+    // Asked before anything is removed: a running stack keeps its folder, whatever is wished.
+    const running = runningPid(dir);
+    if (running !== null) throw new Error(`A stack runs on ${dir} already (process ${running}); end that one first.`);
+    if (!options.reset) throw new Error(portTaken(pinned, file));
+  }
   if (options.reset) rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true, mode: 0o700 });
 
