@@ -1,5 +1,5 @@
 -- Written by `npm run db:generate`, then completed by hand where drizzle-kit has no words: the partitioning of
--- "audit_event", and the two functions at the end. Forward only: an applied file is never edited.
+-- "audit_event", and the two functions and the trigger at the end. Forward only: an applied file is never edited.
 CREATE TABLE "audit_cursor" (
 	"log_id" text PRIMARY KEY NOT NULL,
 	"next_seq" bigint NOT NULL,
@@ -64,8 +64,8 @@ CREATE TABLE "policy_snapshots" (
 	"version" bigint NOT NULL,
 	"hash" text NOT NULL,
 	"jws" text NOT NULL,
-	"published_at_ms" bigint,
-	CONSTRAINT "policy_snapshots_tenant_version_pk" PRIMARY KEY("tenant","version")
+	"published_at_ms" bigint NOT NULL,
+	CONSTRAINT "policy_snapshots_tenant_version_hash_pk" PRIMARY KEY("tenant","version","hash")
 );
 --> statement-breakpoint
 CREATE TABLE "rate_classes" (
@@ -147,36 +147,27 @@ CREATE INDEX "audit_event_by_tool" ON "audit_event" USING btree ("tenant","tool"
 CREATE INDEX "audit_event_by_decision" ON "audit_event" USING btree ("tenant","allow","ts_ms","event_id");--> statement-breakpoint
 CREATE INDEX "audit_event_by_correlation" ON "audit_event" USING btree ("tenant","correlation");
 --> statement-breakpoint
--- The partitions of every month (UTC) from the one of "from_ms" to the one of "to_ms". Asked before each projection, in
--- its transaction; costs one catalogue look-up a month once they exist. Two projectors that meet at the turn of a month
--- take turns. The bounds keep a wrong clock from filling the catalogue with partitions.
-CREATE FUNCTION "audit_event_partitions"("from_ms" bigint, "to_ms" bigint) RETURNS integer LANGUAGE plpgsql AS $$
+-- The partition of the month (UTC) that "at_ms" lies in. Asked before each projection, in its transaction; one
+-- catalogue look-up once it exists. Two projectors that meet at the turn of a month take turns. The bounds, 2020 to 2100,
+-- keep a wrong clock from filling the catalogue with partitions.
+CREATE FUNCTION "audit_event_partition"("at_ms" bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-	month timestamp := date_trunc('month', to_timestamp(from_ms / 1000.0) AT TIME ZONE 'UTC');
-	next timestamp;
-	name text;
-	made integer := 0;
+	month timestamp := date_trunc('month', to_timestamp(at_ms / 1000.0) AT TIME ZONE 'UTC');
+	name text := 'audit_event_' || to_char(month, '"y"YYYY"m"MM');
 BEGIN
-	IF from_ms < 1577836800000 OR to_ms >= 4102444800000 OR to_ms < from_ms OR to_ms - from_ms > 34560000000 THEN
-		RAISE EXCEPTION 'audit_event_partitions: from % to % is out of bounds', from_ms, to_ms USING ERRCODE = '22023';
+	IF at_ms < 1577836800000 OR at_ms >= 4102444800000 THEN
+		RAISE EXCEPTION 'audit_event_partition: % is out of bounds', at_ms USING ERRCODE = '22023';
 	END IF;
-	WHILE month <= to_timestamp(to_ms / 1000.0) AT TIME ZONE 'UTC' LOOP
-		next := month + interval '1 month';
-		name := 'audit_event_' || to_char(month, '"y"YYYY"m"MM');
-		IF to_regclass(name) IS NULL THEN
-			-- A table lock, not an advisory one: taking it is what makes this session see another's new partition.
-			LOCK TABLE "audit_event" IN SHARE UPDATE EXCLUSIVE MODE;
-			IF to_regclass(name) IS NULL THEN
-				EXECUTE format(
-					'CREATE TABLE %I PARTITION OF "audit_event" FOR VALUES FROM (%s) TO (%s)', name,
-					(extract(epoch FROM month AT TIME ZONE 'UTC') * 1000)::bigint,
-					(extract(epoch FROM next AT TIME ZONE 'UTC') * 1000)::bigint);
-				made := made + 1;
-			END IF;
-		END IF;
-		month := next;
-	END LOOP;
-	RETURN made;
+	IF to_regclass(name) IS NOT NULL THEN
+		RETURN;
+	END IF;
+	-- A table lock, not an advisory one: taking it is what makes this session see another's new partition.
+	LOCK TABLE "audit_event" IN SHARE UPDATE EXCLUSIVE MODE;
+	IF to_regclass(name) IS NULL THEN
+		EXECUTE format('CREATE TABLE %I PARTITION OF "audit_event" FOR VALUES FROM (%s) TO (%s)', name,
+			(extract(epoch FROM month AT TIME ZONE 'UTC') * 1000)::bigint,
+			(extract(epoch FROM (month + interval '1 month') AT TIME ZONE 'UTC') * 1000)::bigint);
+	END IF;
 END $$;
 --> statement-breakpoint
 -- A row of the record is never changed and never deleted alone; old months go as whole partitions.

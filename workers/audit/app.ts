@@ -27,12 +27,12 @@ export function auditHandlers(query: AuditQueryPort): Pick<Handlers, "audit.even
 
 /** @throws `contract.invalid` for a parameter that is unknown, repeated or not of its shape */
 export function readQuery(parameters: URLSearchParams): AuditQuery {
-  const asked: Record<string, string | number> = {};
+  const asked = new Map<string, string | number>();
   for (const [name, value] of parameters) {
-    if (Object.hasOwn(asked, name)) throw new TalosError("contract.invalid", { repeated: name });
-    asked[name] = NUMBERS.has(name) && INTEGER.test(value) ? Number(value) : value;
+    if (asked.has(name)) throw new TalosError("contract.invalid", { repeated: name });
+    asked.set(name, NUMBERS.has(name) && INTEGER.test(value) ? Number(value) : value);
   }
-  const read = validate("audit/query", asked);
+  const read = validate("audit/query", Object.fromEntries(asked));
   if (!read.ok) throw new TalosError("contract.invalid", { query: read.errors });
   return read.value;
 }

@@ -102,6 +102,15 @@ for (const kind of testDatabases()) {
       expect(found!.body).toBe(one.body);
     });
 
+    it("is rebuilt from the log after it was emptied: a log that is ahead is sent back to the beginning", async () => {
+      await project(db(), log, 0, rows(log, 0, 6));
+      const empty = db().sql;
+      await empty.transaction([empty`TRUNCATE audit_event`, empty`UPDATE audit_cursor SET next_seq = 0`]);
+      expect(await project(db(), log, 6, rows(log, 6, 8))).toEqual({ moved: false, next_seq: 0 });
+      expect(await project(db(), log, 0, rows(log, 0, 8))).toEqual({ moved: true, next_seq: 8 });
+      expect(await stored()).toEqual(upTo(8));
+    });
+
     it("lets nobody change or delete a row", async () => {
       await project(db(), log, 0, rows(log, 0, 1));
       const change = db().sql`UPDATE audit_event SET code = 'OK' WHERE log_id = ${log}`;

@@ -158,8 +158,8 @@ export const revokedKeys = pgTable(
 );
 
 /**
- * Every snapshot that was signed here. `published_at_ms` is null until the gateway has confirmed it: a loader that died
- * in between sends the same bytes again.
+ * Every snapshot that the gateway confirmed. A gateway that was set up anew counts from 1 again, so the number alone
+ * names none; `published_at_ms` tells which was the last.
  */
 export const policySnapshots = pgTable(
   "policy_snapshots",
@@ -168,9 +168,9 @@ export const policySnapshots = pgTable(
     version: bigint("version", { mode: "number" }).notNull(),
     hash: text("hash").notNull(),
     jws: text("jws").notNull(),
-    published_at_ms: bigint("published_at_ms", { mode: "number" }),
+    published_at_ms: bigint("published_at_ms", { mode: "number" }).notNull(),
   },
-  (table) => [primaryKey({ columns: [table.tenant, table.version] })],
+  (table) => [primaryKey({ columns: [table.tenant, table.version, table.hash] })],
 );
 
 /** How far a log has been projected: the sequence number of the first event that is not in `audit_event` yet. */
