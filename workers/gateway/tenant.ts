@@ -4,6 +4,7 @@
  */
 import { type RevocationRequest, TalosError, validate } from "@talos/contracts";
 import { free, jcs, policyLoad, verifyRevocation } from "@talos/core";
+import type { HeadAnswer, Published, Revoked } from "../../durable-objects/types.ts";
 import { PublicError } from "../shared/errors.ts";
 import type { AppContext } from "../shared/ports.ts";
 import { readBody, requireMediaType } from "../shared/request.ts";
@@ -20,7 +21,7 @@ const STATEMENT_SECONDS = 60;
 /** `head.get`: as the object signs it now. */
 export async function getHead(c: AppContext): Promise<Response> {
   const asker = askerOf(c);
-  const answer = await ask(asker, (head) => head.head());
+  const answer = await ask(asker, async (head): Promise<HeadAnswer> => head.head());
   if (!answer.ok) throw new TalosError(codeOr(answer.code, "head.unavailable"), { tenant: asker.tenant });
   return c.json({ head: answer.head });
 }
@@ -39,8 +40,9 @@ export async function revoke(c: AppContext): Promise<Response> {
     generation.release();
   }
   const http = await httpFacts(c, asker.config, 200);
-  const answer = await ask(asker, (head) =>
-    head.revoke({ statement, chain, aud, request_id: c.get("request_id"), http }),
+  const answer = await ask(
+    asker,
+    async (head): Promise<Revoked> => head.revoke({ statement, chain, aud, request_id: c.get("request_id"), http }),
   );
   if (!answer.ok)
     throw new TalosError(codeOr(answer.code, "head.unavailable"), { tenant: asker.tenant, ...answer.detail });
@@ -81,7 +83,10 @@ export async function putPolicy(c: AppContext): Promise<Response> {
   const asker = askerOf(c);
   checkSnapshot(asker, jws);
   const http = await httpFacts(c, asker.config, 200);
-  const answer = await ask(asker, (head) => head.publish(jws, { request_id: c.get("request_id"), http }));
+  const answer = await ask(
+    asker,
+    async (head): Promise<Published> => head.publish(jws, { request_id: c.get("request_id"), http }),
+  );
   if (!answer.ok)
     throw new TalosError(codeOr(answer.code, "head.unavailable"), { tenant: asker.tenant, ...answer.detail });
   asker.waitUntil(tryRefresh(asker));

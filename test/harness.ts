@@ -1,0 +1,183 @@
+/**
+ * A whole Talos for tests: the Worker script in real workerd, with real objects and KV, on a free loopback port.
+ * Bindings come from wrangler.toml, so that a test runs what is deployed. Nothing inside the Worker is replaced;
+ * `faults` starts it behind an entry (support/faulty-worker.ts) that can make dependencies fail and change secrets.
+ */
+import { readFile, readdir, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { mkdtemp } from "node:fs/promises";
+import type { Jwk, Keysets } from "@talos/contracts";
+import { build, type Plugin } from "esbuild";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import { developmentKeysets } from "./fixtures.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+
+export interface TalosOptions {
+  /** default: `default` */
+  tenants?: string[];
+  mode?: "development" | "production";
+  keysets?: Keysets;
+  publishers?: Record<string, Jwk[]>;
+  /** further variables and secrets; undefined removes one */
+  env?: Record<string, string | undefined>;
+  /** a database reached through its local endpoint; without one, projection waits */
+  database?: { url: string; endpoint: string };
+  /** start behind the entry that can make dependencies fail */
+  faults?: boolean;
+  /** keep state here (and the port), to start again on it; otherwise a folder that `stop` removes */
+  state?: string;
+  port?: number;
+}
+
+/** What the faulty entry can be told; each request of a test after the answer sees it. */
+export interface Faults {
+  /** dependencies that refuse to answer */
+  down?: ("gate" | "head" | "log" | "log.outcome" | "kv")[];
+  /** another value of a secret, as a new deployment would have it */
+  keysets?: Keysets;
+}
+
+export interface Talos {
+  origin: string;
+  port: number;
+  keysets: Keysets;
+  /** `<origin>/t/{tenant}` */
+  aud(tenant?: string): string;
+  /** lines that the Worker logged */
+  logs: string[];
+  faults(faults: Faults): Promise<void>;
+  /** throw an object out of memory, as the platform does at will */
+  evict(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string): Promise<void>;
+  /** end it without ceremony: SIGKILL to workerd */
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A free loopback port. Another process may take it before we do; then starting fails and says so. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port")),
+      );
+    });
+  });
+}
+
+const bundles = new Map<string, Promise<{ code: string; wasm: Uint8Array }>>();
+const WASM = "talos_core_bg.wasm";
+
+/** The script as wrangler bundles it: one module, the wasm beside it. */
+function bundle(entry: string): Promise<{ code: string; wasm: Uint8Array }> {
+  const made = bundles.get(entry) ?? makeBundle(entry);
+  bundles.set(entry, made);
+  return made;
+}
+
+async function makeBundle(entry: string): Promise<{ code: string; wasm: Uint8Array }> {
+  const wasmBeside: Plugin = {
+    name: "wasm-beside",
+    setup: (esbuild) => esbuild.onResolve({ filter: /\.wasm$/ }, () => ({ path: `./${WASM}`, external: true })),
+  };
+  const result = await build({
+    entryPoints: [join(ROOT, entry)],
+    absWorkingDir: ROOT,
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "es2024",
+    platform: "browser",
+    mainFields: ["module", "main"],
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+    plugins: [wasmBeside],
+    logLevel: "silent",
+  });
+  return { code: result.outputFiles[0]!.text, wasm: await readFile(join(ROOT, "crypto-wasm/pkg", WASM)) };
+}
+
+/** Start a Talos and wait until it serves. */
+export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
+  const port = options.port ?? (await freePort());
+  const origin = `http://127.0.0.1:${port}`;
+  const state = options.state ?? (await mkdtemp(join(tmpdir(), "talos-test-")));
+  const keysets = options.keysets ?? developmentKeysets();
+  const logs: string[] = [];
+  const { code, wasm } = await bundle(options.faults === true ? "test/support/faulty-worker.ts" : "workers/index.ts");
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, "wrangler.toml"));
+  const children = await childPids();
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port,
+      cf: false,
+      defaultPersistRoot: state,
+      handleStructuredLogs: ({ message }: { message: string }) => void logs.push(message),
+      workers: [
+        {
+          ...workerOptions,
+          name: "talos",
+          modulesRoot: "/",
+          modules: [
+            { type: "ESModule", path: "/index.js", contents: code },
+            { type: "CompiledWasm", path: `/${WASM}`, contents: wasm },
+          ],
+          bindings: { ...(workerOptions.bindings as Record<string, string>), ...variables(options, origin, keysets) },
+        },
+      ],
+    }),
+  );
+  await miniflare.ready;
+  const pids = (await childPids()).filter((pid) => !children.includes(pid));
+  return {
+    origin,
+    port,
+    keysets,
+    aud: (tenant = "default") => `${origin}/t/${tenant}`,
+    logs,
+    faults: async (faults) => {
+      const response = await fetch(`${origin}/__faults`, { method: "POST", body: JSON.stringify(faults) });
+      if (!response.ok) throw new Error("this Talos was not started with faults");
+    },
+    evict: (kind, name) => miniflare.unsafeEvictDurableObject("talos", kind, { name }),
+    kill: async () => {
+      for (const pid of pids) process.kill(pid, "SIGKILL");
+      await miniflare.dispose();
+    },
+    stop: async () => {
+      await miniflare.dispose();
+      if (options.state === undefined) await rm(state, { recursive: true, force: true });
+    },
+  };
+}
+
+function variables(options: TalosOptions, origin: string, keysets: Keysets): Record<string, string> {
+  const all: Record<string, string | undefined> = {
+    TALOS_MODE: options.mode ?? "development",
+    TALOS_ORIGIN: origin,
+    TALOS_TENANTS: (options.tenants ?? ["default"]).join(","),
+    TALOS_PUBLISHERS: JSON.stringify(options.publishers ?? {}),
+    TALOS_KEYSETS: JSON.stringify(keysets),
+    // Without a database: an address where nobody listens, so that nothing is reached by accident.
+    DATABASE_URL: options.database?.url ?? "postgresql://nobody:nothing@127.0.0.1:9/none",
+    TALOS_DATABASE_ENDPOINT: options.database?.endpoint ?? "http://127.0.0.1:9",
+    ...options.env,
+  };
+  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** Processes whose parent is this one (Linux). */
+async function childPids(): Promise<number[]> {
+  const tasks = await readdir("/proc/self/task");
+  const lists = await Promise.all(
+    tasks.map((task) => readFile(`/proc/self/task/${task}/children`, "utf8").catch(() => "")),
+  );
+  return lists.flatMap((list) => list.split(" ").filter(Boolean).map(Number));
+}
