@@ -9,16 +9,21 @@ import { createFetch, type GrantInit, issueCapability, Key, narrowCapability } f
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { playScenario } from "../../scripts/demo/scenario.ts";
 import { type Stack, startStack } from "../../scripts/dev/stack.ts";
+import { startReal, type TestDatabase } from "../../scripts/neon/test-database.ts";
 
 let dir: string;
 let stack: Stack;
+let database: TestDatabase | null = null;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "talos-e2e-"));
-  stack = await startStack({ dir, databaseUrl: process.env.TALOS_TEST_DATABASE_URL });
+  const server = process.env.TALOS_TEST_DATABASE_URL;
+  database = server ? await startReal(server) : null; // a database of this run's own
+  stack = await startStack({ dir, databaseUrl: database?.url });
 });
 afterAll(async () => {
   await stack?.stop();
+  await database?.close();
   rmSync(dir, { recursive: true, force: true });
 });
 
