@@ -6,6 +6,7 @@
 
 use crate::grant::{Atom, Grant, Items, Scalar};
 use crate::json::Value;
+use crate::limits::RANGE_IN_SPAN;
 use crate::path::Pattern;
 
 /// A child's grant that no single grant of the parent contains.
@@ -128,7 +129,7 @@ pub fn implies(child: &Atom, parent: &Atom) -> bool {
 
         (Atom::Range { min, max }, Atom::Eq(Scalar::Int(value))) => min == value && max == value,
         (Atom::Range { min, max }, Atom::In(Items::Integers(set))) => {
-            max - min <= 256 && (*min..=*max).all(|number| set.binary_search(&number).is_ok())
+            max.abs_diff(*min) < RANGE_IN_SPAN as u64 && (*min..=*max).all(|number| set.binary_search(&number).is_ok())
         }
         (Atom::Range { min, max }, Atom::NotIn(Items::Integers(set))) => {
             !set.iter().any(|number| (min..=max).contains(&number))

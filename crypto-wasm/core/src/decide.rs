@@ -43,6 +43,9 @@ impl<'a> Resource<'a> {
 pub struct Args<'a>(Vec<(&'a str, &'a Value)>);
 
 impl<'a> Args<'a> {
+    /// No arguments.
+    pub const EMPTY: Self = Self(Vec::new());
+
     /// The members of the request's arguments, whose names are distinct as those of every parsed object.
     #[must_use]
     pub fn new(members: &'a [(String, Value)]) -> Self {

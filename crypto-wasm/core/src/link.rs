@@ -4,14 +4,16 @@
 
 use crate::grant::{Grant, check_order, grants_value, is_server, parse_grants};
 use crate::json::{Fields, Value};
-use crate::limits::{AUD_BYTES, AUD_ENTRIES, CAPABILITY_LIFE_SECONDS, DEPTH, GRANTS, MAX_SAFE_INTEGER, MAX_SECONDS};
+use crate::limits::{
+    AUD_BYTES, AUD_ENTRIES, CAPABILITY_LIFE_SECONDS, DELEGATION_DEPTH, EPOCH_MAX, GRANTS, MAX_SAFE_INTEGER, MAX_SECONDS,
+};
 use crate::{Error, did, jwk};
 
 /// The header type of a link.
 pub const TYP: &str = "talos-cap+jwt";
 
 /// The greatest epoch: 2^31 − 1.
-pub const MAX_EPOCH: i64 = 2_147_483_647;
+pub const MAX_EPOCH: i64 = EPOCH_MAX;
 
 /// What a link says. Times are Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Link {
     pub fn parse(claims: &Value) -> Result<Self, Error> {
         let mut fields = Fields::new(claims)?;
         let mut cnf = Fields::new(fields.value("cnf")?).map_err(|error| error.at("cnf"))?;
-        let holder = jwk::parse(cnf.value("jwk")?).map_err(|error| error.at("cnf"))?;
+        let holder = cnf.value("jwk").and_then(jwk::parse).map_err(|error| error.at("cnf"))?;
         cnf.finish().map_err(|error| error.at("cnf"))?;
         let depth = fields.int("depth", 0, MAX_SAFE_INTEGER)?;
         let par = fields.opt("par").is_some();
@@ -79,7 +81,7 @@ impl Link {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn check(&self) -> Result<(), Error> {
-        if self.depth > DEPTH {
+        if self.depth > DELEGATION_DEPTH {
             return Err(Error::limit("more delegations than a chain can have").at("depth"));
         }
         check_aud(&self.aud)?;

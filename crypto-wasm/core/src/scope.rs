@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::grant::{Actions, Class, Classes, Grant, is_action, is_tool};
-use crate::limits::{GRANT_ACTIONS, SCOPE_BYTES};
+use crate::limits::{ACTIONS, SCOPE_BYTES};
 use crate::path::{Pattern, is_path};
 
 /// The scope string of `grant`.
@@ -50,7 +50,7 @@ pub fn parse(scope: &str) -> Result<Grant, Error> {
         set => Actions::Set(set.split('+').map(str::to_owned).collect()),
     };
     if let Actions::Set(set) = &actions
-        && !(set.len() <= GRANT_ACTIONS && set.iter().all(|action| is_action(action)) && set.is_sorted_by(|a, b| a < b))
+        && !(set.len() <= ACTIONS && set.iter().all(|action| is_action(action)) && set.is_sorted_by(|a, b| a < b))
     {
         return Err(bad);
     }

@@ -181,7 +181,9 @@ impl Atom {
                 let of = fields.str("of")?;
                 Self::Subset(Items::parse(of, fields.arr("values")?)?)
             }
-            ("maxlen", "string") => Self::Maxlen(fields.int("bytes", 0, BODY_BYTES)?.unsigned_abs()),
+            ("maxlen", "string") => {
+                Self::Maxlen(fields.int("bytes", 0, i64::try_from(BODY_BYTES).unwrap_or(0))?.unsigned_abs())
+            }
             _ => return Err(Error::malformed("an unknown atom")),
         };
         fields.finish()?;

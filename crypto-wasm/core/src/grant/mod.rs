@@ -11,7 +11,7 @@ pub use name::{is_action, is_argument, is_server, is_tool, server_of};
 
 use crate::Error;
 use crate::json::{Fields, Value};
-use crate::limits::{ARG_ATOMS, GRANT_ACTIONS, GRANT_ARGS};
+use crate::limits::{ACTIONS, ARGS, ATOMS};
 use crate::path::Pattern;
 
 /// What a tool does to the world. A request has exactly one class, from the signed registry.
@@ -143,11 +143,11 @@ impl Actions {
         }
         let bad = Error::malformed("not a set of actions").at("actions");
         let items = value.as_arr().ok_or(bad.clone())?;
-        let mut set = Vec::with_capacity(items.len().min(GRANT_ACTIONS));
+        let mut set = Vec::with_capacity(items.len().min(ACTIONS));
         for item in items {
             set.push(item.as_str().filter(|action| is_action(action)).ok_or(bad.clone())?.to_owned());
         }
-        let fits = (1..=GRANT_ACTIONS).contains(&set.len()) && set.is_sorted_by(|left, right| left < right);
+        let fits = (1..=ACTIONS).contains(&set.len()) && set.is_sorted_by(|left, right| left < right);
         if fits { Ok(Self::Set(set)) } else { Err(bad) }
     }
 
@@ -225,14 +225,14 @@ impl Grant {
 }
 
 fn parse_args(members: &[(String, Value)]) -> Result<Vec<(String, Vec<Atom>)>, Error> {
-    if members.len() > GRANT_ARGS {
+    if members.len() > ARGS {
         return Err(Error::malformed("too many named arguments").at("args"));
     }
     let mut args = Vec::with_capacity(members.len());
     for (name, value) in members {
         let at = |error: Error| error.at(format!("args.{name}"));
         let items = value.as_arr().ok_or_else(|| at(Error::malformed("not a list of atoms")))?;
-        if !is_argument(name) || !(1..=ARG_ATOMS).contains(&items.len()) {
+        if !is_argument(name) || !(1..=ATOMS).contains(&items.len()) {
             return Err(at(Error::malformed("an argument name or a number of atoms that is not allowed")));
         }
         let atoms = items.iter().map(Atom::parse).collect::<Result<Vec<_>, _>>().map_err(at)?;

@@ -1,0 +1,28 @@
+//! What the core promises, from the outside.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value
+)]
+
+mod atoms;
+mod attenuation;
+mod cells;
+mod chains;
+mod decisions;
+mod ed25519;
+mod generate;
+mod grants;
+mod links;
+mod paths;
+mod properties;
+mod published;
+mod scopes;
+mod support;
+mod universe;
+mod vectors;
