@@ -3,10 +3,13 @@ import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { connect } from "../workers/db/client.ts";
 import { migrate } from "./migrate.ts";
 import { startReal, type TestDatabase, testDatabases } from "./neon/test-database.ts";
+
+// Starting a database takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -32,7 +35,7 @@ it("has a migration for everything in the schema: drizzle-kit finds nothing to w
   } finally {
     await rm(out, { recursive: true, force: true });
   }
-}, 30_000);
+});
 
 for (const kind of testDatabases()) {
   describe.skipIf(kind.skip !== undefined)(`migrations on ${kind.name}`, () => {

@@ -4,10 +4,13 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { neon, NeonDbError, neonConfig, Pool } from "@neondatabase/serverless";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
 import { type NeonEndpoint, startNeonEndpoint } from "../neon-endpoint.ts";
 import { type TestDatabase, testDatabases } from "./test-database.ts";
+
+// Starting a database takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });
 
 for (const database of testDatabases()) {
   describe.skipIf(database.skip !== undefined)(`neon endpoint in front of ${database.name}`, () => {

@@ -5,13 +5,16 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { jwsVerify } from "@talos/core";
 import { Key } from "@talos/sdk";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { connect } from "../../workers/db/client.ts";
 import { type Policy, readPolicy } from "../../workers/db/policies.ts";
 import { migrate } from "../migrate.ts";
 import { type TestDatabase, testDatabases } from "../neon/test-database.ts";
 import { PolicyFileError } from "./check.ts";
 import { PublishError, publishPolicy } from "./publish.ts";
+
+// Starting a database takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });
 
 const DEMO = readFileSync(join(import.meta.dirname, "../../policies/demo.json"), "utf8");
 

@@ -1,5 +1,5 @@
 import { type AuditEventV2, type AuditRecord, validate } from "@talos/contracts";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { LoggedEvent } from "../../durable-objects/types.ts";
 import { migrate } from "../../scripts/migrate.ts";
 import { startNeonEndpoint } from "../../scripts/neon-endpoint.ts";
@@ -12,6 +12,9 @@ import { printCursor } from "./cursor.ts";
 import { auditQuery } from "./query.ts";
 import { rowsOf } from "./row.ts";
 import { batchOf, event, leafHashOf } from "./test-events.ts";
+
+// Starting a database takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });
 
 const PROMISE = `aaaa.bbbb.${"A".repeat(86)}`;
 

@@ -1,10 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { migrate } from "../../scripts/migrate.ts";
 import { type TestDatabase, testDatabases } from "../../scripts/neon/test-database.ts";
 import { project } from "./audit-cursor.ts";
 import { connect, type Database, sqlState } from "./client.ts";
 import { row, rows } from "./test-rows.ts";
+
+// Starting a database takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });
 
 for (const kind of testDatabases()) {
   describe.skipIf(kind.skip !== undefined)(`projection into ${kind.name}`, () => {

@@ -1,10 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { migrate } from "../../scripts/migrate.ts";
 import { type TestDatabase, testDatabases } from "../../scripts/neon/test-database.ts";
 import { type AuditEventRow, project } from "./audit-cursor.ts";
 import { type EventFilter, getEvent, listEvents } from "./audit-events.ts";
 import { connect, type Database } from "./client.ts";
 import { END_OF_OCTOBER_MS, eventId, row } from "./test-rows.ts";
+
+// Starting a database takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });
 
 const TENANT = "acme";
 const OTHER = "rival";
