@@ -241,7 +241,7 @@ describe("an ask that no request leads to", () => {
     ["a slot without end", { slot: { id: "s", ttl_ms: Number.POSITIVE_INFINITY } }],
     ["a nonce longer than any", { nonce: { jkt: "k", value: "n".repeat(200), expires: 0 } }],
   ])("is refused: %s", async (_, more) => {
-    await runInDurableObject(gate, (instance) => expect(() => instance.admit(ask(more))).toThrow());
+    await runInDurableObject(gate, (instance: CapabilityGate) => expect(() => instance.admit(ask(more))).toThrow());
     expect(await rows("buckets")).toBe(0);
   });
 });

@@ -76,7 +76,7 @@ function parse(text: string | undefined, missing: string[]): Keysets | undefined
     missing.push(...absent.map((purpose) => `keyset ${purpose}`));
     return undefined;
   }
-  const shape = validate<Keysets>("keysets", value);
+  const shape = validate("keys/keysets", value);
   if (shape.ok) return shape.value;
   missing.push(...shape.errors.map((error) => `TALOS_KEYSETS ${error}`));
   return undefined;

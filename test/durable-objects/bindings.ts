@@ -3,6 +3,9 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } fro
 
 const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip"];
 
+/** A tenant for each test, since objects keep their rows while a file runs. */
+const tenants = Array.from({ length: 100 }, (_, i) => `tenant-${i}`);
+
 /** Variables and secrets of the worker under test. `TEST_*` are the other side's private halves. */
 export function testBindings(): Record<string, string> {
   const publisher = seed();
@@ -20,6 +23,7 @@ export function testBindings(): Record<string, string> {
     TALOS_MODE: "development",
     TALOS_ORIGIN: "http://talos.test",
     TALOS_KEYSETS: JSON.stringify({ v: 1, environment: "development", purposes }),
+    TALOS_PUBLISHERS: JSON.stringify(Object.fromEntries(tenants.map((tenant) => [tenant, [publisher.jwk]]))),
     TEST_PUBLISHER_SEED: publisher.seed,
     TEST_PUBLISHER_JWK: JSON.stringify(publisher.jwk),
   };

@@ -1,4 +1,5 @@
 /** What `env` of `cloudflare:test` holds in the `workers` project. */
+/// <reference types="@cloudflare/vitest-plugin/types" />
 import type { Env as ObjectEnv } from "../../durable-objects/env.ts";
 
 declare global {

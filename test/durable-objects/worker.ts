@@ -1,5 +1,19 @@
+/**
+ * The worker that the `workers` tests run in: the real objects, a projector that can fail, and a TenantHead that throws
+ * where a test says, which is as far as a crash can be played without ending the process.
+ */
+import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/tenant-head.ts";
+
+export { AuditLog } from "../../durable-objects/audit-log.ts";
 export { CapabilityGate } from "../../durable-objects/capability-gate.ts";
-import { DurableObject } from "cloudflare:workers";
-export class AuditLog extends DurableObject {}
-export class TenantHead extends DurableObject {}
+export { Projector } from "./projector.ts";
+
+const shared = globalThis as unknown as { talosCrashAt?: Step };
+
+export class TenantHead extends RealTenantHead {
+  protected override reached(step: Step): void {
+    if (shared.talosCrashAt === step) throw new Error(`crash after ${step}`);
+  }
+}
+
 export default { fetch: () => new Response(null, { status: 404 }) };

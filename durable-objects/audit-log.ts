@@ -1,0 +1,220 @@
+/**
+ * The atom: the record of one tenant, in one order.
+ * Reached by: the tenant's name, which is also the log's name in promises and in the projection.
+ * Rows: `batches` (one for each append: its events and what their promises were made with; never deleted, so the
+ * projection can be built again from nothing), `event_ids` (one for each event: the exact index), `salts` (of
+ * commitments, apart from the leaves, so that they can be erased), `projection` (one row: how far Postgres is),
+ * `last_head` (one row: the newest head that was recorded).
+ * Atomic: `append` compares ids, numbers the events and writes all rows in one transaction without awaiting; the output
+ * gate holds the promises back until the rows are durable, and the platform commits concurrent appends together.
+ * Eviction loses: when the next alarm is due (read again), and how often projecting failed. No event, no promise.
+ * Source: contracts/spec/audit.md.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { LIMITS, TalosError } from "@talos/contracts";
+import { b64uDecode, jwsSign, leafHash } from "@talos/core";
+import { type BatchFacts, decodeBatch, type Entry, encodeBatch, faultOf, promisePayload } from "./batch.ts";
+import type { Env } from "./env.ts";
+import { follows } from "./head-order.ts";
+import { keysetsOf, primaryKey } from "./keysets.ts";
+import { codeOf, warn } from "./log.ts";
+import { Outbox } from "./outbox.ts";
+import type {
+  AppendAsk,
+  Appended,
+  AppendEvent,
+  HeadMark,
+  LastHead,
+  LoggedEvent,
+  LogStatus,
+  ProjectorPort,
+} from "./types.ts";
+
+/** Beyond this the log refuses instead of meeting the platform's bound (10 GB an object) in the middle of a write. */
+const MAX_BYTES = 9_000_000_000;
+/** An alarm this long overdue was lost, and is set again. */
+const LOST_ALARM_MS = 5_000;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS batches (first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, time_ms INTEGER NOT NULL,
+    max_delay_seconds INTEGER NOT NULL, kid TEXT NOT NULL, events TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS event_ids (event_id TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS salts (event_id TEXT NOT NULL, name TEXT NOT NULL, salt TEXT NOT NULL,
+    PRIMARY KEY (event_id, name)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS projection (id INTEGER PRIMARY KEY CHECK (id = 0), next_seq INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS last_head (id INTEGER PRIMARY KEY CHECK (id = 0), rev_seq INTEGER NOT NULL,
+    rev_hash TEXT NOT NULL, policy_version INTEGER NOT NULL, policy_hash TEXT NOT NULL, event_id TEXT NOT NULL);
+  INSERT OR IGNORE INTO projection (id, next_seq) VALUES (0, 0);`;
+
+interface BatchRow extends BatchFacts, Record<string, SqlStorageValue> {
+  count: number;
+  events: string;
+}
+interface Stored {
+  facts: BatchFacts;
+  entry: Entry;
+  seq: number;
+}
+
+export class AuditLog extends DurableObject<Env> {
+  readonly #outbox: Outbox;
+  #alarmMs: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#outbox = new Outbox(ctx.storage.sql, this.#name(), () => this.#next());
+    ctx.blockConcurrencyWhile(async () => {
+      ctx.storage.sql.exec(SCHEMA);
+      this.#alarmMs = await ctx.storage.getAlarm();
+    });
+  }
+
+  /**
+   * Make events durable. Appending the same events again gives the same promises, byte for byte.
+   * @returns `audit.event_conflict` when an id is known with another leaf, `head.rolled_back` when a head does not
+   * follow the last one, `contract.invalid`, `LIMIT_EXCEEDED`, `audit.unavailable` (log full), `config.incomplete`;
+   * then nothing of the whole ask was appended
+   */
+  append(ask: AppendAsk): Appended {
+    try {
+      const fault = faultOf(ask.events, leafHash);
+      if (fault !== undefined) return { ok: false, ...fault };
+      const nowMs = Date.now();
+      const kid = primaryKey(keysetsOf(this.env, nowMs), "promise").kid;
+      const sorted = this.#sort(ask.events);
+      if ("conflict" in sorted) return { ok: false, code: "audit.event_conflict", event_id: sorted.conflict };
+      const { fresh } = sorted;
+      if (fresh.length > 0) {
+        if (ask.head !== undefined && !follows(this.lastHead(), ask.head))
+          return { ok: false, code: "head.rolled_back" };
+        if (this.ctx.storage.sql.databaseSize > MAX_BYTES) return { ok: false, code: "audit.unavailable" };
+        const max_delay_seconds = LIMITS.audit_max_delay_seconds;
+        this.#write(fresh, { first_seq: this.#next(), time_ms: nowMs, max_delay_seconds, kid }, ask.head);
+        this.#arm(nowMs);
+      }
+      const stored = ask.events.map((event) => this.#find(event.event_id)!);
+      return { ok: true, promises: stored.map((found) => this.#promise(found)), seqs: stored.map(({ seq }) => seq) };
+    } catch (error) {
+      const code = codeOf(error);
+      warn("audit_log.append_failed", { log: this.#name(), code });
+      return { ok: false, code: code === "config.incomplete" ? code : "audit.unavailable" };
+    }
+  }
+
+  /** An event with its promise, or null when the log has none of that id. */
+  get(eventId: string): LoggedEvent | null {
+    const found = this.#find(eventId);
+    return found === undefined ? null : { body: found.entry.body, seq: found.seq, promise: this.#promise(found) };
+  }
+
+  /** The newest head that was recorded; TenantHead compares its storage with it. */
+  lastHead(): LastHead | null {
+    const sql = "SELECT rev_seq, rev_hash, policy_version, policy_hash, event_id FROM last_head";
+    const row = this.ctx.storage.sql.exec<LastHead & Record<string, SqlStorageValue>>(sql).toArray()[0];
+    return row === undefined ? null : { ...row };
+  }
+
+  status(): LogStatus {
+    return {
+      next_seq: this.#next(),
+      projected_seq: this.#outbox.position(),
+      oldest_unprojected_ms: this.#outbox.oldestMs(),
+      projection_failures: this.#outbox.failures,
+      bytes: this.ctx.storage.sql.databaseSize,
+    };
+  }
+
+  /** Project now what is waiting, as far as it goes; a failure is counted in `status` and tried again by the alarm. */
+  async flush(): Promise<void> {
+    await this.alarm();
+  }
+
+  /** Hand what is not projected yet to the projector; come again while anything is left. Never throws for Postgres. */
+  override async alarm(): Promise<void> {
+    this.#alarmMs = null;
+    try {
+      await this.#outbox.run(this.#projector());
+    } finally {
+      const waitMs = this.#outbox.waitMs();
+      if (waitMs !== null) this.#set(Date.now() + Math.max(1, waitMs));
+    }
+  }
+
+  #projector(): ProjectorPort {
+    // The Worker's own entrypoint, by its name: the object needs no database binding and imports nothing of a service.
+    return (this.ctx.exports as unknown as { Projector: ProjectorPort }).Projector;
+  }
+
+  /** Which events are new, each once; or the id of one that is known, or given twice, with another leaf. */
+  #sort(events: readonly AppendEvent[]): { fresh: AppendEvent[] } | { conflict: string } {
+    const fresh = new Map<string, AppendEvent>();
+    for (const event of events) {
+      const leaf = fresh.get(event.event_id)?.leaf_hash ?? this.#find(event.event_id)?.entry.leaf_hash;
+      if (leaf === undefined) fresh.set(event.event_id, event);
+      else if (leaf !== event.leaf_hash) return { conflict: event.event_id };
+    }
+    return { fresh: [...fresh.values()] };
+  }
+
+  #write(events: readonly AppendEvent[], facts: BatchFacts, head: HeadMark | undefined): void {
+    const { sql } = this.ctx.storage;
+    this.ctx.storage.transactionSync(() => {
+      const { first_seq, time_ms, max_delay_seconds, kid } = facts;
+      const row = [first_seq, events.length, time_ms, max_delay_seconds, kid, encodeBatch(events)];
+      sql.exec("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", ...row);
+      events.forEach(({ event_id, salts = {} }, i) => {
+        sql.exec("INSERT INTO event_ids VALUES (?, ?)", event_id, first_seq + i);
+        for (const [name, salt] of Object.entries(salts)) {
+          sql.exec("INSERT INTO salts VALUES (?, ?, ?)", event_id, name, salt);
+        }
+      });
+      if (head !== undefined) {
+        const { rev_seq, rev_hash, policy_version, policy_hash } = head;
+        const mark = [rev_seq, rev_hash, policy_version, policy_hash, events.at(-1)!.event_id];
+        sql.exec("INSERT OR REPLACE INTO last_head VALUES (0, ?, ?, ?, ?, ?)", ...mark);
+      }
+    });
+  }
+
+  #find(eventId: string): Stored | undefined {
+    const { sql } = this.ctx.storage;
+    const known = sql.exec<{ seq: number }>("SELECT seq FROM event_ids WHERE event_id = ?", eventId).toArray()[0];
+    if (known === undefined) return undefined;
+    const at = "SELECT * FROM batches WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1";
+    const { count: _, events, ...facts } = sql.exec<BatchRow>(at, known.seq).one();
+    return { facts, entry: decodeBatch(events)[known.seq - facts.first_seq]!, seq: known.seq };
+  }
+
+  /**
+   * Ed25519 is deterministic and everything signed comes from the rows, so the same event has the same promise.
+   * @throws `config.incomplete` when the key it was made with was removed from the keysets
+   */
+  #promise({ facts, entry, seq }: Stored): string {
+    const key = keysetsOf(this.env, Date.now()).purposes.promise.find(({ kid }) => kid === facts.kid);
+    if (key === undefined) throw new TalosError("config.incomplete", { missing: [`promise key ${facts.kid}`] });
+    const payload = promisePayload(this.#name(), facts, seq, entry);
+    return jwsSign({ seed: b64uDecode(key.key), typ: "talos-promise+jwt", kid: facts.kid, payload });
+  }
+
+  #next(): number {
+    const sql = "SELECT first_seq + count AS next FROM batches ORDER BY first_seq DESC LIMIT 1";
+    return this.ctx.storage.sql.exec<{ next: number }>(sql).toArray()[0]?.next ?? 0;
+  }
+
+  #arm(nowMs: number): void {
+    if (this.#alarmMs !== null && this.#alarmMs >= nowMs - LOST_ALARM_MS) return;
+    this.#set(nowMs + Math.max(LIMITS.audit_project_ms, this.#outbox.waitMs() ?? 0));
+  }
+
+  /** Not awaited: the output gate waits for it like for any other write, and fails the object if it fails. */
+  #set(atMs: number): void {
+    this.#alarmMs = atMs;
+    void this.ctx.storage.setAlarm(atMs);
+  }
+
+  #name(): string {
+    const { name } = this.ctx.id;
+    if (name === undefined) throw new Error("an audit log is reached by its tenant's name");
+    return name;
+  }
+}

@@ -1,0 +1,280 @@
+import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { type AuditPromise, type Keysets, LIMITS } from "@talos/contracts";
+import { b64uDecode, b64uEncode, jwsVerify, leafHash, publicKey, uuidv7 } from "@talos/core";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { testDatabase } from "../test/durable-objects/projector.ts";
+import type { AuditLog } from "./audit-log.ts";
+import type { AppendAsk, Appended, AppendEvent } from "./types.ts";
+
+let log: DurableObjectStub<AuditLog>;
+let name: string;
+let names = 0;
+const SALT = `${"B".repeat(21)}A`;
+
+beforeEach(() => {
+  names += 1;
+  name = `log-${names}`;
+  log = env.AUDIT_LOGS.getByName(name);
+  testDatabase().fault = () => "none";
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function event(more: object = {}, id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)))): AppendEvent {
+  const body = JSON.stringify({ event_id: id, ...more });
+  return { event_id: id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) };
+}
+const append = async (events: AppendEvent[], head?: AppendAsk["head"]): Promise<Appended> =>
+  log.append({ events, ...(head === undefined ? {} : { head }) });
+const appended = async (events: AppendEvent[], head?: AppendAsk["head"]) => {
+  const answer = await append(events, head);
+  if (!answer.ok) throw new Error(answer.code);
+  return answer;
+};
+const rows = (sql: string) => runInDurableObject(log, (_, { storage }) => storage.sql.exec(sql).toArray());
+const projected = () => testDatabase().rows.get(name) ?? [];
+const promiseKeys = () => (JSON.parse(env.TALOS_KEYSETS!) as Keysets).purposes.promise;
+const mark = (rev_seq: number, policy_version: number) => ({
+  rev_seq,
+  rev_hash: `rev-${rev_seq}`,
+  policy_version,
+  policy_hash: policy_version === 0 ? "" : `policy-${policy_version}`,
+});
+
+describe("append", () => {
+  it("answers a promise that verifies under the published key and names the event's place", async () => {
+    const [first, second] = [event(), event({ text: 'quotes " and \\ and é' })];
+    const { promises, seqs } = await appended([first, second]);
+    expect(seqs).toEqual([0, 1]);
+    const { kid, key } = promiseKeys().find(({ status }) => status === "primary")!;
+    const x = b64uEncode(publicKey(b64uDecode(key)));
+    const { header, payload } = jwsVerify<object, AuditPromise>({ jws: promises[1]!, typ: "talos-promise+jwt", x });
+    expect(header).toEqual({ alg: "EdDSA", kid, typ: "talos-promise+jwt" });
+    expect(payload).toEqual({
+      event_id: second.event_id,
+      leaf: second.leaf_hash,
+      log: name,
+      max_delay_seconds: LIMITS.audit_max_delay_seconds,
+      seq: 1,
+      time_ms: expect.any(Number),
+    });
+    expect(await log.get(second.event_id)).toEqual({ body: second.body, seq: 1, promise: promises[1] });
+  });
+
+  it("of the same event gives the same bytes, later, after eviction, and among others", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2026, 0, 1) });
+    const known = event();
+    const { promises } = await appended([event(), known]);
+    vi.setSystemTime(Date.UTC(2026, 0, 2));
+    expect((await appended([known])).promises).toEqual([promises[1]]);
+    await evictDurableObject(log);
+    const again = await appended([event(), known, known]);
+    expect(again.seqs).toEqual([2, 1, 1]);
+    expect(again.promises.slice(1)).toEqual([promises[1], promises[1]]);
+    expect((await log.status()).next_seq).toBe(3);
+  });
+
+  it("refuses a known id with another leaf, and then appends nothing of the whole batch", async () => {
+    const known = event();
+    await appended([known]);
+    const other = event({ other: true }, known.event_id);
+    const innocent = event();
+    expect(await append([innocent, other])).toEqual({
+      ok: false,
+      code: "audit.event_conflict",
+      event_id: known.event_id,
+    });
+    expect(await log.get(innocent.event_id)).toBeNull();
+    expect((await log.status()).next_seq).toBe(1);
+    expect((await log.get(known.event_id))?.body).toBe(known.body);
+  });
+
+  it("refuses one id with two leaves in one batch", async () => {
+    const one = event();
+    expect(await append([one, event({ other: true }, one.event_id)])).toMatchObject({ code: "audit.event_conflict" });
+    expect((await log.status()).next_seq).toBe(0);
+  });
+
+  it("writes one row for a batch, and an index row for each event", async () => {
+    await appended(Array.from({ length: 20 }, () => event()));
+    expect(await rows("SELECT first_seq, count FROM batches")).toEqual([{ first_seq: 0, count: 20 }]);
+    expect(await rows("SELECT count(*) AS n FROM event_ids")).toEqual([{ n: 20 }]);
+  });
+
+  it("gives concurrent appends places of their own", async () => {
+    const answers = await Promise.all(Array.from({ length: 40 }, () => appended([event(), event()])));
+    const seqs = answers.flatMap((answer) => answer.seqs).sort((a, b) => a - b);
+    expect(seqs).toEqual(Array.from({ length: 80 }, (_, i) => i));
+  });
+
+  it("keeps salts apart from the leaves", async () => {
+    const salted = { ...event(), salts: { args: "A".repeat(22), result: SALT } };
+    await appended([salted]);
+    expect(await rows("SELECT name, salt FROM salts ORDER BY name")).toEqual([
+      { name: "args", salt: "A".repeat(22) },
+      { name: "result", salt: SALT },
+    ]);
+    expect(JSON.stringify(await rows("SELECT events FROM batches"))).not.toContain(SALT);
+  });
+
+  it.each([
+    ["nothing", () => []],
+    ["a leaf hash of another body", () => [{ ...event(), leaf_hash: leafHash("other") }]],
+    ["an id that is not the body's", () => [{ ...event(), event_id: event().event_id }]],
+    ["a body that is not JSON", () => [{ ...event(), body: "x", leaf_hash: leafHash("x") }]],
+    [
+      "a body of two lines",
+      () => (([e]) => [{ ...e!, body: `${e!.body}\n`, leaf_hash: leafHash(`${e!.body}\n`) }])([event()]),
+    ],
+    ["an id that is no UUIDv7", () => [event({}, "00000000-0000-4000-8000-000000000000")]],
+    ["a salt of another length", () => [{ ...event(), salts: { args: "AA" } }]],
+    ["a salt of no commitment", () => [{ ...event(), salts: { other: "A".repeat(22) } }]],
+  ] as [string, () => AppendEvent[]][])("refuses %s", async (_, events) => {
+    expect(await append(events())).toMatchObject({ ok: false, code: "contract.invalid" });
+    expect((await log.status()).next_seq).toBe(0);
+  });
+
+  it("refuses what is larger than a batch or a leaf may be", async () => {
+    const many = Array.from({ length: LIMITS.audit_batch_events + 1 }, () => event());
+    expect(await append(many)).toMatchObject({ code: "LIMIT_EXCEEDED" });
+    expect(await append([event({ text: "x".repeat(LIMITS.event_bytes) })])).toMatchObject({ code: "LIMIT_EXCEEDED" });
+    const large = Array.from({ length: 66 }, () => event({ text: "x".repeat(16_000) }));
+    expect(await append(large)).toMatchObject({ code: "LIMIT_EXCEEDED" });
+    expect((await log.status()).next_seq).toBe(0);
+  });
+
+  it("takes the largest batch that is allowed", async () => {
+    await appended(Array.from({ length: 64 }, () => event({ text: '"'.repeat(8_000) })));
+    expect((await log.status()).next_seq).toBe(64);
+  });
+
+  it("promises nothing without keys, and says so", async () => {
+    const answer = await runInDurableObject(log, (instance) => {
+      const kept = instance as unknown as { env: { TALOS_KEYSETS?: string } };
+      kept.env = { ...kept.env, TALOS_KEYSETS: "" };
+      return instance.append({ events: [event()] });
+    });
+    expect(answer).toEqual({ ok: false, code: "config.incomplete" });
+    await evictDurableObject(log);
+    expect((await log.status()).next_seq).toBe(0);
+  });
+});
+
+describe("heads", () => {
+  it("are kept with the events that record them, and never go down", async () => {
+    expect(await log.lastHead()).toBeNull();
+    const first = event();
+    await appended([event(), first], mark(3, 2));
+    expect(await log.lastHead()).toEqual({ ...mark(3, 2), event_id: first.event_id });
+    for (const older of [
+      mark(2, 2),
+      mark(3, 1),
+      { ...mark(3, 2), rev_hash: "another" },
+      { ...mark(4, 2), policy_hash: "another" },
+    ]) {
+      expect(await append([event()], older)).toEqual({ ok: false, code: "head.rolled_back" });
+    }
+    expect((await log.status()).next_seq).toBe(2);
+    await evictDurableObject(log);
+    await appended([event()], mark(4, 2));
+    expect(await log.lastHead()).toMatchObject(mark(4, 2));
+  });
+
+  it("are not moved by a repeated append", async () => {
+    const first = event();
+    await appended([first], mark(1, 0));
+    await appended([event()], mark(2, 0));
+    await appended([first], mark(1, 0));
+    expect(await log.lastHead()).toMatchObject(mark(2, 0));
+  });
+});
+
+describe("projection", () => {
+  const fill = async (batches: number, size: number) => {
+    const ids: string[] = [];
+    for (let i = 0; i < batches; i += 1) {
+      const events = Array.from({ length: size }, () => event());
+      await appended(events);
+      ids.push(...events.map(({ event_id }) => event_id));
+    }
+    return ids;
+  };
+
+  it("carries every event in order by the alarm that appending set", async () => {
+    const ids = await fill(5, 3);
+    expect(await runDurableObjectAlarm(log)).toBe(true);
+    expect(projected()).toEqual(ids);
+    expect(await log.status()).toMatchObject({ next_seq: 15, projected_seq: 15, oldest_unprojected_ms: null });
+    expect(await runDurableObjectAlarm(log)).toBe(false); // nothing left to come again for
+    ids.push(...(await fill(1, 1)));
+    expect(await runDurableObjectAlarm(log)).toBe(true);
+    expect(projected()).toEqual(ids);
+  });
+
+  it("is exactly once while the projector fails and loses answers at random", async () => {
+    let seed = 7;
+    const random = () => {
+      seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+      return seed / 2 ** 31;
+    };
+    testDatabase().fault = () => (["none", "down", "lost"] as const)[Math.floor(random() * 3)]!;
+    const ids: string[] = [];
+    for (let i = 0; i < 60; i += 1) {
+      ids.push(...(await fill(1, 1 + (i % 7))));
+      await log.flush();
+      if (i % 10 === 0) await evictDurableObject(log);
+    }
+    testDatabase().fault = () => "none";
+    await log.flush();
+    expect(projected()).toEqual(ids);
+    expect((await log.status()).projected_seq).toBe(ids.length);
+  });
+
+  it("waits longer and longer while Postgres is down, refuses no append, and catches up exactly", async () => {
+    testDatabase().fault = () => "down";
+    const ids = await fill(2, 4);
+    const waits: number[] = [];
+    for (let i = 0; i < 9; i += 1) {
+      expect(await runDurableObjectAlarm(log)).toBe(true);
+      const at = await runInDurableObject(log, (_, { storage }) => storage.getAlarm());
+      waits.push(at! - Date.now());
+    }
+    expect(waits[0]).toBeLessThanOrEqual(LIMITS.audit_project_ms);
+    expect(waits[8]).toBeGreaterThan(LIMITS.audit_project_retry_ms - 5_000);
+    expect(waits[8]).toBeLessThanOrEqual(LIMITS.audit_project_retry_ms);
+    ids.push(...(await fill(300, 1)));
+    expect(await log.status()).toMatchObject({ projected_seq: 0, projection_failures: 9 });
+    expect((await log.status()).oldest_unprojected_ms).toBeLessThanOrEqual(Date.now());
+    testDatabase().fault = () => "none";
+    expect(await runDurableObjectAlarm(log)).toBe(true);
+    expect(projected()).toEqual(ids);
+    expect(await log.status()).toMatchObject({ projected_seq: 308, projection_failures: 0 });
+  });
+
+  it("keeps what it projected, and fills a restored database again from where its cursor stands", async () => {
+    const ids = await fill(3, 2);
+    await log.flush();
+    testDatabase().cursors.set(name, 3); // in the middle of a batch
+    testDatabase().rows.set(name, ids.slice(0, 3));
+    ids.push(...(await fill(1, 1)));
+    await log.flush();
+    expect(projected()).toEqual(ids);
+  });
+
+  it("overwrites nothing when the database knows events that the log does not", async () => {
+    testDatabase().cursors.set(name, 50);
+    await fill(1, 2);
+    await log.flush();
+    expect(projected()).toEqual([]);
+    expect(await log.status()).toMatchObject({ projected_seq: 0, projection_failures: 1 });
+  });
+
+  it("carries a large backlog in slices of bounded size", async () => {
+    const ids = await fill(4, LIMITS.audit_batch_events);
+    ids.push(...(await fill(1, 100)), ...(await fill(1, 200)));
+    await log.flush();
+    expect(projected()).toEqual(ids);
+    expect(testDatabase().calls.get(name)).toBeLessThanOrEqual(7); // 6 slices, and the alarm may have begun before
+  });
+});

@@ -1,0 +1,81 @@
+/**
+ * The text of one write-ahead row: a line for each event, `<event id> <leaf hash> <body>`. A body is canonical JSON,
+ * which escapes control characters, so it holds no line feed, and is stored byte for byte without another escaping.
+ * Pure. Source: contracts/spec/audit.md.
+ */
+import { type AuditPromise, LIMITS } from "@talos/contracts";
+import { isUuidV7 } from "./uuid.ts";
+import type { AppendEvent } from "./types.ts";
+
+export interface Entry {
+  event_id: string;
+  /** base64url, RFC 6962 */
+  leaf_hash: string;
+  body: string;
+}
+
+/** What a batch row says about all of its events. A promise is made of nothing else, so it can be repeated exactly. */
+export interface BatchFacts {
+  first_seq: number;
+  time_ms: number;
+  max_delay_seconds: number;
+  kid: string;
+}
+
+const LEAF_HASH = /^[A-Za-z0-9_-]{43}$/;
+const SALT = /^[A-Za-z0-9_-]{22}$/;
+const utf8 = new TextEncoder();
+
+export function encodeBatch(entries: readonly Entry[]): string {
+  return entries.map(({ event_id, leaf_hash, body }) => `${event_id} ${leaf_hash} ${body}`).join("\n");
+}
+
+export function decodeBatch(text: string): Entry[] {
+  return text.split("\n").map((line) => {
+    const first = line.indexOf(" ");
+    const second = line.indexOf(" ", first + 1);
+    return { event_id: line.slice(0, first), leaf_hash: line.slice(first + 1, second), body: line.slice(second + 1) };
+  });
+}
+
+/** The payload of the promise for the event at `seq`. Source: contracts/spec/audit.md#promise. */
+export function promisePayload(log: string, facts: BatchFacts, seq: number, entry: Entry): AuditPromise {
+  const { time_ms, max_delay_seconds } = facts;
+  return { event_id: entry.event_id, leaf: entry.leaf_hash, log, max_delay_seconds, seq, time_ms };
+}
+
+export type Fault = { code: "contract.invalid" | "LIMIT_EXCEEDED"; event_id?: string };
+
+/**
+ * What is wrong with an append, if anything: sizes and shapes that the rows rely on.
+ * @param leafHash RFC 6962 leaf hash of a body, base64url; a promise speaks of the leaf, so the log computes it itself
+ */
+export function faultOf(events: readonly AppendEvent[], leafHash: (body: string) => string): Fault | undefined {
+  if (events.length === 0) return { code: "contract.invalid" };
+  if (events.length > LIMITS.audit_batch_events) return { code: "LIMIT_EXCEEDED" };
+  let bytes = 0;
+  for (const { event_id, body, leaf_hash, salts = {} } of events) {
+    const size = utf8.encode(body).length;
+    bytes += size;
+    if (size > LIMITS.event_bytes || bytes > LIMITS.audit_batch_bytes) return { code: "LIMIT_EXCEEDED", event_id };
+    const named = Object.entries(salts);
+    const sound =
+      isUuidV7(event_id) &&
+      LEAF_HASH.test(leaf_hash) &&
+      !body.includes("\n") &&
+      idIn(body) === event_id &&
+      named.length <= 2 &&
+      named.every(([name, salt]) => (name === "args" || name === "result") && SALT.test(salt)) &&
+      leafHash(body) === leaf_hash;
+    if (!sound) return { code: "contract.invalid", event_id };
+  }
+  return undefined;
+}
+
+function idIn(body: string): unknown {
+  try {
+    return (JSON.parse(body) as { event_id?: unknown } | null)?.event_id;
+  } catch {
+    return undefined; // not JSON: the caller refuses what has no id
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Carries batches from the log to the projector, in order, exactly once: the projector moves its cursor and inserts in
+ * one statement, and says where the cursor stands; the outbox goes on from there, forwards after a lost answer,
+ * backwards after a restored database. It deletes nothing.
+ * Source: contracts/spec/audit.md#projection-and-cursors.
+ */
+import { LIMITS } from "@talos/contracts";
+import { decodeBatch } from "./batch.ts";
+import { withinMs } from "./deadline.ts";
+import { codeOf, warn } from "./log.ts";
+import type { ProjectAsk, ProjectorPort } from "./types.ts";
+
+/** One run works at most this long, well below an alarm's 15 minutes; the rest is the next run's. */
+const RUN_MS = 20_000;
+/** How long an attempt may take; a connection that hangs must not stop the projection for good. */
+const ATTEMPT_MS = 15_000;
+
+type Row = ProjectAsk["rows"][number];
+
+export class Outbox {
+  /** attempts that failed since the last one that did not */
+  failures = 0;
+  readonly #sql: SqlStorage;
+  readonly #log: string;
+  readonly #next: () => number;
+  #running: Promise<void> | undefined;
+
+  /** @param next the number after the log's last event */
+  constructor(sql: SqlStorage, log: string, next: () => number) {
+    this.#sql = sql;
+    this.#log = log;
+    this.#next = next;
+  }
+
+  /** The number of the first event that is not projected. */
+  position(): number {
+    return this.#sql.exec<{ next_seq: number }>("SELECT next_seq FROM projection").one().next_seq;
+  }
+
+  /** Unix ms of the oldest event that is not projected, or null. */
+  oldestMs(): number | null {
+    const position = this.position();
+    if (position >= this.#next()) return null;
+    const sql = "SELECT time_ms FROM batches WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1";
+    return this.#sql.exec<{ time_ms: number }>(sql, position).one().time_ms;
+  }
+
+  /** How long to wait before the next run, in ms: doubling while it fails; null when nothing is left to do. */
+  waitMs(): number | null {
+    if (this.position() >= this.#next()) return null;
+    if (this.failures === 0) return 1;
+    return Math.min(LIMITS.audit_project_ms * 2 ** Math.min(this.failures - 1, 16), LIMITS.audit_project_retry_ms);
+  }
+
+  /** Project until nothing is left, an attempt fails, or the time of a run is over. One run at a time. */
+  run(projector: ProjectorPort): Promise<void> {
+    this.#running ??= this.#run(projector).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #run(projector: ProjectorPort): Promise<void> {
+    const untilMs = Date.now() + RUN_MS;
+    try {
+      while (this.position() < this.#next() && Date.now() < untilMs) {
+        await this.#step(projector);
+        this.failures = 0;
+      }
+    } catch (error) {
+      this.failures += 1;
+      warn("audit_log.projection_failed", { log: this.#log, failures: this.failures, code: codeOf(error) });
+    }
+  }
+
+  async #step(projector: ProjectorPort): Promise<void> {
+    const from = this.position();
+    const rows = this.#rows(from);
+    const ask = { log_id: this.#log, from_seq: from, next_seq: from + rows.length, rows };
+    const { moved, next_seq } = await withinMs(projector.project(ask), ATTEMPT_MS, "projecting");
+    if (moved && next_seq !== ask.next_seq) throw new Error("the cursor moved to where nobody sent it");
+    if (!moved && next_seq === from) throw new Error("the cursor did not move");
+    if (!(Number.isSafeInteger(next_seq) && next_seq >= 0 && next_seq <= this.#next())) {
+      // The projection knows events that this log does not: the log was restored, or two share a name. Never overwrite.
+      throw new Error("the cursor is ahead of the log");
+    }
+    this.#sql.exec("UPDATE projection SET next_seq = ?", next_seq);
+  }
+
+  /** Events from `from` on, from whole batches but for the first, at most `audit_project_rows` (or one batch). */
+  #rows(from: number): Row[] {
+    const rows: Row[] = [];
+    const sql = `SELECT first_seq, events FROM batches WHERE first_seq >=
+      (SELECT max(first_seq) FROM batches WHERE first_seq <= ?) ORDER BY first_seq LIMIT ?`;
+    let bytes = 0;
+    for (const { first_seq, events } of this.#sql.exec<{ first_seq: number; events: string }>(
+      sql,
+      from,
+      LIMITS.audit_project_rows,
+    )) {
+      const entries = decodeBatch(events);
+      bytes += events.length;
+      const full = rows.length + entries.length > LIMITS.audit_project_rows || bytes > LIMITS.audit_batch_bytes;
+      if (rows.length > 0 && full) break;
+      const all = entries.map((entry, i) => ({ seq: first_seq + i, ...entry }));
+      rows.push(...all.filter((row) => row.seq >= from));
+    }
+    return rows;
+  }
+}
