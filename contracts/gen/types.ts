@@ -1242,8 +1242,8 @@ export type BindingScope = {
   /** Everywhere. */
   type: "global";
 } | {
-  /** Kind of scope; requests have `tool`. */
-  type: Name;
+  /** Kind of scope, not `global`; requests have `tool`. */
+  type: string;
   /** Attributes that must be equal, or `*`. */
   attributes: Record<string, string>;
 };

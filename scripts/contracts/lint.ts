@@ -20,7 +20,8 @@ export const COMMON_ERRORS = [
 const BOUNDS = ["maxLength", "maxItems", "maxProperties", "maximum"] as const;
 
 export function lintContract(contract: Contract): string[] {
-  return [...lintSchemas(contract), ...lintTables(contract), ...lintSurfaces(contract)];
+  const problems = [...lintSchemas(contract), ...lintTables(contract)];
+  return problems.length > 0 ? problems : lintSurfaces(contract); // surfaces are read with the schemas
 }
 
 function lintSchemas(contract: Contract): string[] {

@@ -1,5 +1,5 @@
 /** Events, leaves, commitments, promises and receipts, byte for byte. Source: contracts/spec/audit.md. */
-import { agent, chain, child, root, subAgent } from "./chains.ts";
+import { agent, chain, child, root, subAgent } from "./links.ts";
 import { hash, hex, jcs, jws, keyOf, seedOf, sha256, type VectorFile, WORLD } from "./lib.ts";
 
 const { now, tenant } = WORLD;

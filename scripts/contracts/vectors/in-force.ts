@@ -1,5 +1,5 @@
 /** Heads, revocations and policies, byte for byte. Source: contracts/spec/in-force.md. */
-import { agent, chain, child, operator, readFiles, root, subAgent } from "./chains.ts";
+import { agent, chain, child, operator, readFiles, root, subAgent } from "./links.ts";
 import { b64, hash, hex, jcs, jws, type Key, keyOf, sha256, type VectorFile, WORLD } from "./lib.ts";
 
 const { aud, now, tenant } = WORLD;

@@ -1,6 +1,6 @@
 /** Request proofs, every byte. Source: contracts/spec/proof.md. */
 import { createHmac } from "node:crypto";
-import { chain, subAgent } from "./chains.ts";
+import { chain, subAgent } from "./links.ts";
 import { b64, ed25519, hash, hex, type Key, keyOf, seedOf, sha256, type VectorFile, WORLD } from "./lib.ts";
 
 const { now, origin } = WORLD;
@@ -89,7 +89,7 @@ function positive(name: string, request: Request, params = signedParams): Case {
   };
 }
 
-const withDigest = (request: Request) => ({
+const withDigest = (request: Request): Request => ({
   ...request,
   headers: { ...request.headers, "content-digest": contentDigest(request.body) },
 });

@@ -1,6 +1,6 @@
 /** Opening a session and sealing. Source: contracts/spec/session.md. */
 import { createCipheriv } from "node:crypto";
-import { agent, chain, child, operator, readFiles, root, subAgent } from "./chains.ts";
+import { agent, chain, child, operator, readFiles, root, subAgent } from "./links.ts";
 import { b64, hash, hex, hkdf, jcs, jws, keyOf, seedOf, type VectorFile, WORLD, x25519, x25519Public } from "./lib.ts";
 
 const { aud, gateway, now, tenant } = WORLD;
