@@ -2,6 +2,7 @@
 import { limits, malformed } from "./chains-refused.ts";
 import { hash, type VectorFile, WORLD } from "./lib.ts";
 import {
+  allow,
   operator,
   agent,
   subAgent,
