@@ -193,7 +193,7 @@ export function statements(): VectorFile {
       ),
       bad("61 seconds old", statementOf(agent, { ...link, iat: now - 61 }), "PROOF_INVALID"),
       bad("61 seconds ahead", statementOf(agent, { ...link, iat: now + 61 }), "PROOF_INVALID"),
-      bad("another key than the header's", statementOf(agent, link, { jwk: operator.jwk }), "SIGNATURE_INVALID"),
+      bad("another key than the header's", statementOf(agent, link, { jwk: operator.jwk }), "PROOF_INVALID"),
       bad("a member more", statementOf(agent, { ...link, x: 1 }), "MALFORMED"),
       bad("an unknown kind", statementOf(agent, { kind: "all" }), "MALFORMED"),
       bad("another typ", statementOf(agent, link, { typ: "talos-cap+jwt" }), "MALFORMED"),
