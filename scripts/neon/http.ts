@@ -47,6 +47,7 @@ class Refusal extends Error {
 export class SqlOverHttp {
   readonly #backend: Backend;
   readonly #pools = new Map<string, pg.Pool>();
+  #closing = false;
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -66,6 +67,7 @@ export class SqlOverHttp {
   }
 
   async close(): Promise<void> {
+    this.#closing = true;
     await Promise.all([...this.#pools.values()].map((pool) => pool.end()));
     this.#pools.clear();
   }
@@ -113,7 +115,9 @@ export class SqlOverHttp {
       allowExitOnIdle: true,
     });
     // An idle connection that breaks is thrown away by the pool; the next query opens a new one or reports why not.
-    pool.on("error", (error) => console.warn(`neon endpoint: idle connection lost: ${error.message}`));
+    pool.on("error", (error) => {
+      if (!this.#closing) console.warn(`neon endpoint: idle connection lost: ${error.message}`);
+    });
     this.#pools.set(connectionString, pool);
     return pool;
   }

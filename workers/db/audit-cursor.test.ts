@@ -123,14 +123,26 @@ for (const kind of testDatabases()) {
       expect(await stored()).toEqual([0]);
     });
 
-    it("refuses a local endpoint outside development, and works only with an address", () => {
+    it("refuses a local endpoint outside development, and an address that is none without repeating it", () => {
       const env = { DATABASE_URL: database.url, TALOS_DATABASE_ENDPOINT: database.endpoint.url };
-      expect(() => connect({ ...env, TALOS_MODE: "production" })).toThrow(
-        expect.objectContaining({ code: "config.incomplete" }),
-      );
-      expect(() => connect({ TALOS_MODE: "production" })).toThrow(
-        expect.objectContaining({ code: "config.incomplete" }),
-      );
+      const incomplete = expect.objectContaining({ code: "config.incomplete" });
+      expect(() => connect({ ...env, TALOS_MODE: "production" })).toThrow(incomplete);
+      expect(() => connect({ TALOS_MODE: "production" })).toThrow(incomplete);
+      for (const url of [
+        "mysql://u:hunter2@h/d",
+        "postgresql://u:hunter2@/d",
+        "postgresql://h/d",
+        "u:hunter2@h/d",
+        "x",
+      ]) {
+        try {
+          connect({ TALOS_MODE: "production", DATABASE_URL: url });
+          expect.unreachable();
+        } catch (error) {
+          expect(error).toEqual(incomplete);
+          expect(JSON.stringify(error) + String(error)).not.toContain("hunter2");
+        }
+      }
     });
   });
 }

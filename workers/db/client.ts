@@ -32,15 +32,28 @@ neonConfig.fetchEndpoint = (host, port, options) =>
 export function connect(env: DatabaseEnv, timeoutMs = TIMEOUT_MS): Database {
   const url = env.DATABASE_URL;
   if (!url) throw new TalosError("config.incomplete", { missing: "DATABASE_URL" });
+  const place = placeOf(url);
   if (env.TALOS_DATABASE_ENDPOINT) {
     if (env.TALOS_MODE !== "development") {
-      throw new TalosError("config.incomplete", { refused: "TALOS_DATABASE_ENDPOINT outside development" });
+      throw new TalosError("config.incomplete", { missing: "TALOS_DATABASE_ENDPOINT is for development" });
     }
-    const { hostname, port } = new URL(`http:${url.slice(url.indexOf(":") + 1)}`);
-    localEndpoints.set(`${hostname}:${port}`, `${env.TALOS_DATABASE_ENDPOINT}/sql`);
+    localEndpoints.set(place, `${env.TALOS_DATABASE_ENDPOINT}/sql`);
   }
   const sql = neon(url, { fetchOptions: { signal: AbortSignal.timeout(timeoutMs) } });
   return { sql, db: drizzle({ client: sql }) };
+}
+
+/**
+ * `host:port` of a connection string, as the driver asks for it (it reads the rest as an http URL, too).
+ * @throws `config.incomplete`; the driver's own complaint would quote the password
+ */
+function placeOf(url: string): string {
+  const scheme = /^postgres(ql)?:/.exec(url)?.[0];
+  const place = scheme === undefined ? null : URL.parse(`http:${url.slice(scheme.length)}`);
+  if (!place?.username || !place.hostname || place.pathname.length < 2) {
+    throw new TalosError("config.incomplete", { missing: "a DATABASE_URL with user, host and database" });
+  }
+  return `${place.hostname}:${place.port}`;
 }
 
 /** SQLSTATE of a failure that Postgres itself reported; undefined when it was not reached or did not answer in time. */
