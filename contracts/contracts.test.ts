@@ -86,6 +86,10 @@ describe("sources", () => {
       "a path parameter that is not declared",
       (c: Contract) => Object.assign(c.surfaces.find(({ tenant }) => tenant) ?? {}, { parameters: [] }),
     ],
+    [
+      "an example that does not fit",
+      (c: Contract) => Object.assign(c.schemas.get("session/request") ?? {}, { examples: [{}] }),
+    ],
     ["an error without a sentence", (c: Contract) => Object.assign(c.errors.internal ?? {}, { message: "failed" })],
     ["a limit without a reason", (c: Contract) => Object.assign(c.limits.did_bytes ?? {}, { reason: "" })],
   ])("refuse %s", (_, edit) => {
@@ -301,6 +305,14 @@ describe("vectors", () => {
       expect(createHash("sha256").update(Buffer.from(canonical_bytes_hex, "hex")).digest("hex")).toBe(event_hash);
       expect(validate("audit/event-v1", { ...event_without_hash, event_hash })).toMatchObject({ ok: true });
     }
+  });
+
+  it("of published UUIDs are read as ours are", (ctx) => {
+    const dir = process.env.TALOS_VECTORS_DIR;
+    if (!dir) return ctx.skip("TALOS_VECTORS_DIR names no folder of published vectors");
+    const published = JSON.parse(readFileSync(join(dir, "reference/uuidv7.json"), "utf8"));
+    for (const text of published.valid) expect(validate("audit/query", { correlation: text }).ok, text).toBe(true);
+    for (const text of published.invalid) expect(validate("audit/query", { correlation: text }).ok, text).toBe(false);
   });
 
   it("and limits agree where the specification gives a number", () => {

@@ -21,7 +21,9 @@ const BOUNDS = ["maxLength", "maxItems", "maxProperties", "maximum"] as const;
 
 export function lintContract(contract: Contract): string[] {
   const problems = [...lintSchemas(contract), ...lintTables(contract)];
-  return problems.length > 0 ? problems : lintSurfaces(contract); // surfaces are read with the schemas
+  if (problems.length > 0) return problems; // what follows reads with the schemas
+  const ajv = ajvOf(contract);
+  return [...lintExamples(contract, ajv), ...lintSurfaces(contract, ajv)];
 }
 
 function lintSchemas(contract: Contract): string[] {
@@ -95,8 +97,15 @@ function lintTables({ errors, limits }: Contract): string[] {
   return problems;
 }
 
-function lintSurfaces(contract: Contract): string[] {
-  const ajv = ajvOf(contract);
+function lintExamples(contract: Contract, ajv: Ajv2020): string[] {
+  return [...contract.schemas].flatMap(([name, { examples = [] }]) =>
+    examples
+      .filter((example) => name !== "meta" && ajv.getSchema(schemaId(name))?.(example) !== true)
+      .map((example) => `schemas/${name}.schema.json: not an example of it: ${JSON.stringify(example)}`),
+  );
+}
+
+function lintSurfaces(contract: Contract, ajv: Ajv2020): string[] {
   const conforms = ajv.getSchema(schemaId("surface"));
   if (!conforms) return ["schemas/surface.schema.json is missing"];
   const routes = new Map<string, string>();
