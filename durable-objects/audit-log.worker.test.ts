@@ -161,6 +161,34 @@ describe("append", () => {
   });
 });
 
+describe("rotation of the promise key", () => {
+  const rekey = (promise: Keysets["purposes"]["promise"]) =>
+    runInDurableObject(log, (instance: AuditLog) => {
+      const inside = instance as unknown as { env: { TALOS_KEYSETS: string } };
+      const keysets = JSON.parse(env.TALOS_KEYSETS!) as Keysets;
+      const text = JSON.stringify({ ...keysets, purposes: { ...keysets.purposes, promise } });
+      inside.env = { ...inside.env, TALOS_KEYSETS: text };
+    });
+  const kidOf = (jws: string) =>
+    JSON.parse(atob(jws.slice(0, jws.indexOf(".")).replace(/-/g, "+").replace(/_/g, "/"))).kid;
+
+  it("leaves promises that were made as they are, and makes new ones under the new key", async () => {
+    const [old, next] = promiseKeys() as [Keysets["purposes"]["promise"][0], Keysets["purposes"]["promise"][0]];
+    const known = event();
+    const { promises } = await appended([known]);
+    const seconds = Math.floor(Date.now() / 1000);
+    await rekey([
+      { ...old, status: "accept", not_after: seconds + 1_000 },
+      { ...next, status: "primary" },
+    ]);
+    const again = await appended([known, event()]);
+    expect(again.promises[0]).toBe(promises[0]);
+    expect(again.promises.map(kidOf)).toEqual([old.kid, next.kid]);
+    await rekey([{ ...next, status: "primary" }]);
+    expect(await append([known])).toMatchObject({ ok: false, code: "config.incomplete" });
+  });
+});
+
 describe("heads", () => {
   it("are kept with the events that record them, and never go down", async () => {
     expect(await log.lastHead()).toBeNull();
@@ -272,7 +300,7 @@ describe("projection", () => {
 
   it("carries a large backlog in slices of bounded size", async () => {
     const ids = await fill(4, LIMITS.audit_batch_events);
-    ids.push(...(await fill(1, 100)), ...(await fill(1, 200)));
+    ids.push(...(await fill(1, 100)), ...(await fill(1, 200)), ...(await fill(40, 1)));
     await log.flush();
     expect(projected()).toEqual(ids);
     expect(testDatabase().calls.get(name)).toBeLessThanOrEqual(7); // 6 slices, and the alarm may have begun before

@@ -1,12 +1,11 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { type AuditEventV2, LIMITS } from "@talos/contracts";
 import { filterLoad, policyLoad } from "@talos/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   delegate,
   headOf,
-  type Person,
   person,
+  recorded,
   signPolicy,
   snapshot,
   statement,
@@ -36,15 +35,6 @@ const publish = async (version: number, more = {}): Promise<Published> =>
 const revoke = async (signed: string, chain: string): Promise<Revoked> =>
   head.revoke({ statement: signed, chain, aud: audOf(tenant) });
 const sql = (query: string) => runInDurableObject(head, (_, { storage }) => storage.sql.exec(query).toArray());
-const log = () => env.AUDIT_LOGS.getByName(tenant);
-const recorded = async (): Promise<AuditEventV2[]> => {
-  const rows = await runInDurableObject(log(), (_, { storage }) =>
-    storage.sql.exec<{ events: string }>("SELECT events FROM batches ORDER BY first_seq").toArray(),
-  );
-  const lines = rows.flatMap(({ events }) => events.split("\n"));
-  return lines.map((line) => JSON.parse(line.slice(line.indexOf("{"))));
-};
-
 describe("a policy", () => {
   it("comes into force as the next version, with body, KV and a record of who published it", async () => {
     expect(await headOf(tenant)).toMatchObject({ policy_version: 0, policy_hash: "", rev_seq: 0, tenant });
@@ -53,7 +43,7 @@ describe("a policy", () => {
     expect(await headOf(tenant)).toMatchObject({ policy_version: 1, policy_hash: hash });
     expect(await head.policy(hash)).toBe(jws);
     expect(await env.SNAPSHOTS.get(`policy/${hash}`)).toBe(jws);
-    const events = await recorded();
+    const events = await recorded(tenant);
     expect(events).toHaveLength(1);
     expect(events[0]).toMatchObject({
       kind: "policy",
@@ -74,7 +64,7 @@ describe("a policy", () => {
     expect(await publish(2, { revoked_keys: [person().jkt] })).toMatchObject({ ok: true, version: 2 });
     expect(await publish(1)).toEqual({ ...first, repeated: true });
     expect(await headOf(tenant)).toMatchObject({ policy_version: 2 });
-    expect(await recorded()).toHaveLength(2);
+    expect(await recorded(tenant)).toHaveLength(2);
   });
 
   it("of two that race for one number, one wins", async () => {
@@ -105,7 +95,7 @@ describe("a policy", () => {
     }
     expect(await head.publish(jws, context)).toMatchObject({ ok: false });
     expect(await headOf(tenant)).toMatchObject({ policy_version: 1, policy_hash: before.policy_hash });
-    expect(await recorded()).toHaveLength(1);
+    expect(await recorded(tenant)).toHaveLength(1);
   });
 
   it("that lets unlisted tools pass is refused in production", async () => {
@@ -144,147 +134,6 @@ describe("bodies", () => {
   });
 });
 
-describe("a revocation", () => {
-  const [b, c, d] = [person(), person(), person()];
-  const stranger = person();
-
-  it("by whoever stands above the link is in force when it is answered, with look-up, body and record", async () => {
-    await publish(1);
-    const { chain, ids } = delegate(tenant, [anchor, b, c, d]);
-    for (const signer of [anchor, b, c]) {
-      const { chain: other, ids: links } = delegate(tenant, [anchor, b, c, d]);
-      expect(await revoke(statement(tenant, signer, { kind: "link", link: links[2]! }), other)).toMatchObject({
-        ok: true,
-      });
-    }
-    const answer = await revoke(statement(tenant, b, { kind: "link", link: ids[2]! }), chain);
-    expect(answer).toMatchObject({ ok: true, rev_seq: 4, entries: [`link:${ids[2]}`], repeated: false });
-    const inForce = await headOf(tenant);
-    expect(inForce.rev_seq).toBe(4);
-    const items = [`link:${ids[2]}`, `link:${ids[1]}`];
-    expect(await head.lookup(items)).toEqual({ rev_seq: 4, items: { [items[0]!]: [items[0]], [items[1]!]: [] } });
-    const body = (await head.revocations(inForce.rev_hash))!;
-    expect(filterLoad({ body, tenant, expected_hash: inForce.rev_hash }).rev_seq).toBe(4);
-    expect(await env.SNAPSHOTS.get(`rev/${inForce.rev_hash}`)).toBe(body);
-    expect((await recorded()).at(-1)).toMatchObject({
-      kind: "key",
-      surface_id: "revocations.create",
-      principal: { auth_mode: "statement", did: b.did, jkt: b.jkt },
-      capability: { links: ids },
-      revocation: { entries: [`link:${ids[2]}`] },
-      head: { rev_seq: 4, rev_hash: inForce.rev_hash },
-    });
-  }, 30_000);
-
-  it("without authority changes nothing", async () => {
-    await publish(1);
-    const { chain, ids } = delegate(tenant, [anchor, b, c, d]);
-    const last = ids[2]!;
-    const refused: [Person, Parameters<typeof statement>[2]][] = [
-      [d, { kind: "link", link: last }], // its holder
-      [stranger, { kind: "link", link: last }],
-      [c, { kind: "link", link: ids[0]! }], // above itself, and not the chain's last
-      [d, { kind: "key", jkt: b.jkt }], // another's key
-      [c, { kind: "key", jkt: b.jkt, under: last }], // not the holder of the last link
-      [b, { kind: "key", jkt: stranger.jkt, anchor: anchor.did }], // not the anchor
-      [d, { kind: "epoch", jkt: b.jkt, epoch: 5 }],
-      [stranger, { kind: "key", jkt: stranger.jkt }], // occurs nowhere in the chain
-    ];
-    for (const [signer, what] of refused) {
-      expect(await revoke(statement(tenant, signer, what), chain), JSON.stringify(what)).toMatchObject({ ok: false });
-    }
-    expect(await headOf(tenant)).toMatchObject({ rev_seq: 0 });
-    expect(await recorded()).toHaveLength(1);
-    expect((await head.lookup([`key:${b.jkt}`])).items).toEqual({ [`key:${b.jkt}`]: [] });
-  });
-
-  it("of a key by itself, by a granter below his link, and by an anchor stand beside each other", async () => {
-    await publish(1);
-    const { chain, ids } = delegate(tenant, [anchor, b, c]);
-    const item = `key:${c.jkt}`;
-    await Promise.all([
-      revoke(statement(tenant, c, { kind: "key", jkt: c.jkt }), chain),
-      revoke(statement(tenant, c, { kind: "key", jkt: d.jkt, under: ids[1]! }), chain),
-      revoke(statement(tenant, anchor, { kind: "key", jkt: c.jkt, anchor: anchor.did }), chain),
-    ]);
-    const { items } = await head.lookup([item, `key:${d.jkt}`]);
-    expect(items[item]).toEqual([item, `${item}:anchor:${anchor.did}`]);
-    expect(items[`key:${d.jkt}`]).toEqual([`key:${d.jkt}:under:${ids[1]}`]);
-  });
-
-  it("of an epoch never goes down", async () => {
-    await publish(1);
-    const { chain } = delegate(tenant, [anchor, b, c]);
-    const epoch = (n: number) => revoke(statement(tenant, b, { kind: "epoch", jkt: b.jkt, epoch: n }), chain);
-    expect(await epoch(5)).toMatchObject({ ok: true, rev_seq: 1, repeated: false });
-    expect(await epoch(3)).toMatchObject({ ok: true, rev_seq: 1, repeated: true });
-    expect(await epoch(7)).toMatchObject({ ok: true, rev_seq: 2, repeated: false });
-    expect((await head.lookup([`epoch:${b.jkt}`])).items).toEqual({ [`epoch:${b.jkt}`]: [`epoch:${b.jkt}:7`] });
-  });
-
-  it("said again gets the first answer and makes no second head", async () => {
-    await publish(1);
-    const { chain, ids } = delegate(tenant, [anchor, b, c]);
-    const signed = statement(tenant, anchor, { kind: "link", link: ids[1]! });
-    const first = await revoke(signed, chain);
-    expect(await revoke(signed, chain)).toEqual({ ...first, repeated: true });
-    await evictDurableObject(head);
-    expect(await revoke(signed, chain)).toEqual({ ...first, repeated: true });
-    expect(await headOf(tenant)).toMatchObject({ rev_seq: 1 });
-    expect(await recorded()).toHaveLength(2);
-  });
-
-  it("shares one head with those that come within a second, and each answer comes after it", async () => {
-    await publish(1);
-    const began = Date.now();
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, async () => {
-        const { chain, ids } = delegate(tenant, [anchor, b, person()]);
-        const answer = await revoke(statement(tenant, b, { kind: "link", link: ids[1]! }), chain);
-        const { items } = await head.lookup([`link:${ids[1]}`]);
-        expect(items[`link:${ids[1]}`]).toHaveLength(1);
-        return answer;
-      }),
-    );
-    expect(answers.every(({ ok }) => ok)).toBe(true);
-    const { rev_seq } = await headOf(tenant);
-    expect(rev_seq).toBeLessThanOrEqual(1 + Math.ceil((Date.now() - began) / LIMITS.head_advance_ms));
-    expect(rev_seq).toBeLessThan(5);
-  });
-
-  it("is refused beyond what a root may have, but not for those above who need room", async () => {
-    await publish(1);
-    const { chain, ids } = delegate(tenant, [anchor, b, c]);
-    await runInDurableObject(head, (_, { storage }) => {
-      for (let i = 0; i < LIMITS.revocations_per_root - 150; i += 1) {
-        storage.sql.exec("INSERT INTO entries VALUES (?, ?, ?, ?, 0)", `link:x${i}`, `link:x${i}`, ids[0]!, Date.now());
-      }
-    });
-    const what = { kind: "link", link: ids[1]! } as const;
-    expect(await revoke(statement(tenant, b, what), chain)).toEqual({ ok: false, code: "revocation.limit" });
-    expect(await revoke(statement(tenant, b, { kind: "epoch", jkt: b.jkt, epoch: 1 }), chain)).toMatchObject({
-      ok: true,
-    });
-    expect(await revoke(statement(tenant, anchor, what), chain)).toMatchObject({ ok: true });
-  });
-
-  it("needs a policy, since nobody is an anchor without one", async () => {
-    const { chain, ids } = delegate(tenant, [anchor, b]);
-    const answer = await revoke(statement(tenant, anchor, { kind: "link", link: ids[0]! }), chain);
-    expect(answer).toMatchObject({ ok: false, code: "policy.unavailable" });
-  });
-
-  it("forgets entries that no living chain can meet, with the next head", async () => {
-    await publish(1);
-    await runInDurableObject(head, (_, { storage }) => {
-      storage.sql.exec("INSERT INTO entries VALUES ('link:old', 'link:old', 'root', 1, 0)");
-    });
-    const { chain, ids } = delegate(tenant, [anchor, b]);
-    await revoke(statement(tenant, anchor, { kind: "link", link: ids[0]! }), chain);
-    expect(await sql("SELECT entry FROM entries")).toEqual([{ entry: `link:${ids[0]}` }]);
-  });
-});
-
 describe("a crash", () => {
   it.each<[Step, number]>([
     ["pending", 0],
@@ -301,7 +150,7 @@ describe("a crash", () => {
     await evictDurableObject(head);
     expect(await headOf(tenant)).toMatchObject({ policy_version: 2, policy_hash: hash });
     expect(await sql("SELECT count(*) AS n FROM pending")).toEqual([{ n: 0 }]);
-    expect(await recorded()).toHaveLength(2);
+    expect(await recorded(tenant)).toHaveLength(2);
     expect(await head.publish(jws, context)).toMatchObject({ ok: true, version: 2, repeated: true });
   });
 
@@ -316,7 +165,7 @@ describe("a crash", () => {
     expect(await runDurableObjectAlarm(head)).toBe(true);
     expect(await sql("SELECT rev_seq FROM in_force")).toEqual([{ rev_seq: 1 }]);
     expect((await head.lookup([`link:${ids[1]}`])).items).toEqual({ [`link:${ids[1]}`]: [`link:${ids[1]}`] });
-    expect(await recorded()).toHaveLength(2);
+    expect(await recorded(tenant)).toHaveLength(2);
   });
 });
 
@@ -348,7 +197,7 @@ describe("when others are down", () => {
     await rebind({ AUDIT_LOGS: env.AUDIT_LOGS });
     expect(await publish(2)).toMatchObject({ ok: true, version: 2, repeated: true });
     expect(await headOf(tenant)).toMatchObject({ policy_version: 2 });
-    expect(await recorded()).toHaveLength(2);
+    expect(await recorded(tenant)).toHaveLength(2);
   });
 
   it("without KV everything goes on, and the object serves the body", async () => {

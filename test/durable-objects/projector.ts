@@ -3,6 +3,7 @@
  * faults that a test asks for. It lives on `globalThis`, since worker and tests may load modules apart.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { LIMITS } from "@talos/contracts";
 import type { Env } from "../../durable-objects/env.ts";
 import type { ProjectAsk, Projected, ProjectorPort } from "../../durable-objects/types.ts";
 
@@ -34,6 +35,7 @@ export class Projector extends WorkerEntrypoint<Env> implements ProjectorPort {
     if (rows.length !== next_seq - from_seq || rows.some(({ seq }, i) => seq !== from_seq + i)) {
       throw new Error("a slice with gaps");
     }
+    if (rows.length > LIMITS.audit_project_rows) throw new Error("a slice too large for one statement");
     const at = database.cursors.get(log_id) ?? 0;
     const moved = at === from_seq;
     if (moved) {

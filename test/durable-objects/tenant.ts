@@ -1,6 +1,6 @@
 /** What a tenant's people do in tests of TenantHead: publish policies, delegate, revoke. All signed by the core. */
-import { env } from "cloudflare:test";
-import type { Grant, Head, Keysets, PolicySnapshot } from "@talos/contracts";
+import { env, runInDurableObject } from "cloudflare:test";
+import type { AuditEventV2, Grant, Head, Keysets, PolicySnapshot } from "@talos/contracts";
 import {
   attenuate,
   b64uDecode,
@@ -120,4 +120,13 @@ export async function headOf(tenant: string): Promise<Head> {
   const { purposes } = JSON.parse(env.TALOS_KEYSETS!) as Keysets;
   const keys = purposes.head.map(({ kid, key }) => ({ kid, x: b64uEncode(publicKey(b64uDecode(key))) }));
   return headVerify({ jws: answer.head, keys, tenant });
+}
+
+/** The events that the tenant's log holds, in order. */
+export async function recorded(tenant: string): Promise<AuditEventV2[]> {
+  const rows = await runInDurableObject(env.AUDIT_LOGS.getByName(tenant), (_, { storage }) =>
+    storage.sql.exec<{ events: string }>("SELECT events FROM batches ORDER BY first_seq").toArray(),
+  );
+  const lines = rows.flatMap(({ events }) => events.split("\n"));
+  return lines.map((line) => JSON.parse(line.slice(line.indexOf("{"))));
 }
