@@ -46,15 +46,13 @@ const SCHEMA = `
     rev_hash TEXT NOT NULL, policy_version INTEGER NOT NULL, policy_hash TEXT NOT NULL, event_id TEXT NOT NULL);
   INSERT OR IGNORE INTO projection (id, next_seq) VALUES (0, 0);`;
 
-interface BatchRow extends BatchFacts, Record<string, SqlStorageValue> {
-  count: number;
-  events: string;
-}
 interface Stored {
   facts: BatchFacts;
   entry: Entry;
   seq: number;
 }
+/** Decoded batches by their first number. */
+type Batches = Map<number, Entry[]>;
 
 export class AuditLog extends DurableObject<Env> {
   readonly #outbox: Outbox;
@@ -83,16 +81,18 @@ export class AuditLog extends DurableObject<Env> {
       const kid = primaryKey(keysetsOf(this.env, nowMs), "promise").kid;
       const sorted = this.#sort(ask.events);
       if ("conflict" in sorted) return { ok: false, code: "audit.event_conflict", event_id: sorted.conflict };
-      const { fresh } = sorted;
+      const { fresh, known } = sorted;
       if (fresh.length > 0) {
         if (ask.head !== undefined && !follows(this.lastHead(), ask.head))
           return { ok: false, code: "head.rolled_back" };
         if (this.ctx.storage.sql.databaseSize > MAX_BYTES) return { ok: false, code: "audit.unavailable" };
-        const max_delay_seconds = LIMITS.audit_max_delay_seconds;
-        this.#write(fresh, { first_seq: this.#next(), time_ms: nowMs, max_delay_seconds, kid }, ask.head);
+        const first_seq = this.#next();
+        const facts = { first_seq, time_ms: nowMs, max_delay_seconds: LIMITS.audit_max_delay_seconds, kid };
+        this.#write(fresh, facts, ask.head);
+        for (const [i, entry] of fresh.entries()) known.set(entry.event_id, { facts, entry, seq: first_seq + i });
         this.#arm(nowMs);
       }
-      const stored = ask.events.map((event) => this.#find(event.event_id)!);
+      const stored = ask.events.map((event) => known.get(event.event_id)!);
       return { ok: true, promises: stored.map((found) => this.#promise(found)), seqs: stored.map(({ seq }) => seq) };
     } catch (error) {
       const code = codeOf(error);
@@ -145,15 +145,20 @@ export class AuditLog extends DurableObject<Env> {
     return (this.ctx.exports as unknown as { Projector: ProjectorPort }).Projector;
   }
 
-  /** Which events are new, each once; or the id of one that is known, or given twice, with another leaf. */
-  #sort(events: readonly AppendEvent[]): { fresh: AppendEvent[] } | { conflict: string } {
+  /** Which events are new, each once, and what is known of the others; or the id of one that has another leaf. */
+  #sort(events: readonly AppendEvent[]): { fresh: AppendEvent[]; known: Map<string, Stored> } | { conflict: string } {
     const fresh = new Map<string, AppendEvent>();
+    const known = new Map<string, Stored>();
+    const batches: Batches = new Map();
     for (const event of events) {
-      const leaf = fresh.get(event.event_id)?.leaf_hash ?? this.#find(event.event_id)?.entry.leaf_hash;
-      if (leaf === undefined) fresh.set(event.event_id, event);
-      else if (leaf !== event.leaf_hash) return { conflict: event.event_id };
+      const { event_id, leaf_hash } = event;
+      const stored = this.#find(event_id, batches);
+      if (stored !== undefined) known.set(event_id, stored);
+      const leaf = stored?.entry.leaf_hash ?? fresh.get(event_id)?.leaf_hash;
+      if (leaf === undefined) fresh.set(event_id, event);
+      else if (leaf !== leaf_hash) return { conflict: event_id };
     }
-    return { fresh: [...fresh.values()] };
+    return { fresh: [...fresh.values()], known };
   }
 
   #write(events: readonly AppendEvent[], facts: BatchFacts, head: HeadMark | undefined): void {
@@ -176,13 +181,23 @@ export class AuditLog extends DurableObject<Env> {
     });
   }
 
-  #find(eventId: string): Stored | undefined {
+  /** @param batches those read already: events of one ask mostly lie in one */
+  #find(eventId: string, batches: Batches = new Map()): Stored | undefined {
     const { sql } = this.ctx.storage;
     const known = sql.exec<{ seq: number }>("SELECT seq FROM event_ids WHERE event_id = ?", eventId).toArray()[0];
     if (known === undefined) return undefined;
-    const at = "SELECT * FROM batches WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1";
-    const { count: _, events, ...facts } = sql.exec<BatchRow>(at, known.seq).one();
-    return { facts, entry: decodeBatch(events)[known.seq - facts.first_seq]!, seq: known.seq };
+    const { seq } = known;
+    const at = `SELECT first_seq, time_ms, max_delay_seconds, kid FROM batches
+      WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1`;
+    const facts = sql.exec<BatchFacts & Record<string, SqlStorageValue>>(at, seq).one();
+    const { first_seq } = facts;
+    let entries = batches.get(first_seq);
+    if (entries === undefined) {
+      const text = "SELECT events FROM batches WHERE first_seq = ?";
+      entries = decodeBatch(sql.exec<{ events: string }>(text, first_seq).one().events);
+      batches.set(first_seq, entries);
+    }
+    return { facts, entry: entries[seq - first_seq]!, seq };
   }
 
   /**

@@ -24,8 +24,6 @@ export class ChangeReader {
   readonly #env: Env;
   readonly #tenant: string;
   readonly #store: HeadStore;
-  /** the policy in force, compiled; core memory, given back when another is */
-  #policy: PolicyHandle | undefined;
 
   constructor(env: Env, tenant: string, store: HeadStore) {
     this.#env = env;
@@ -58,29 +56,24 @@ export class ChangeReader {
   /** @throws `policy.unavailable`, `revocation.not_authorized` and the codes of statement and chain */
   revocation({ statement, chain, aud }: RevokeAsk, nowMs: number): Read<RevocationJob> {
     const policy = this.#inForce();
-    const { entries, jkt, jti, kind, links, root_link, expires_at } = verifyRevocation({
-      statement,
-      chain,
-      aud,
-      now_ms: nowMs,
-      policy,
-    });
-    const { header } = jwsVerify<{ jwk: { x: string } }>({ jws: statement, typ: "talos-revocation+jwt" });
-    const holders = inspectChain(chain).links.map((link) => link.jkt_holder);
-    const facts = { jti, kind, entries, did: didKey(header.jwk.x), jkt, links };
-    return { kind: "revocation", facts, root_link, expires_at, depth: signerDepth(holders, jkt) };
+    try {
+      const verified = verifyRevocation({ statement, chain, aud, now_ms: nowMs, policy });
+      const { entries, jkt, jti, kind, links, root_link, expires_at } = verified;
+      const { header } = jwsVerify<{ jwk: { x: string } }>({ jws: statement, typ: "talos-revocation+jwt" });
+      const holders = inspectChain(chain).links.map((link) => link.jkt_holder);
+      const facts = { jti, kind, entries, did: didKey(header.jwk.x), jkt, links };
+      return { kind: "revocation", facts, root_link, expires_at, depth: signerDepth(holders, jkt) };
+    } finally {
+      free(policy); // not kept: core memory outlives the object, and statements are rare
+    }
   }
 
   #inForce(): PolicyHandle {
     const { policy_hash } = this.#store.inForce()!;
-    if (this.#policy?.hash === policy_hash) return this.#policy;
     const jws = this.#store.body("policy", policy_hash);
     if (jws === null) throw new TalosError("policy.unavailable", { why: "none is published" });
     const publishers = publishersOf(this.#env.TALOS_PUBLISHERS, this.#tenant);
-    const loaded = policyLoad({ jws, tenant: this.#tenant, publishers, expected_hash: policy_hash });
-    if (this.#policy !== undefined) free(this.#policy);
-    this.#policy = loaded;
-    return loaded;
+    return policyLoad({ jws, tenant: this.#tenant, publishers, expected_hash: policy_hash });
   }
 }
 
