@@ -3,7 +3,7 @@
 //! Allowing allocates nothing. Grants are ordered by tool, so that only those of the tool are looked at.
 //! Source: contracts/spec/capability.md#grant and #decision.
 
-use crate::grant::{Class, Grant};
+use crate::grant::{Class, FEW, Grant};
 use crate::json::{Value, print};
 use crate::path::{Pattern, is_path};
 use crate::{Code, Error};
@@ -58,7 +58,11 @@ impl<'a> Args<'a> {
     /// The argument called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a Value> {
-        let index = self.0.binary_search_by_key(&name, |(own, _)| own).ok()?;
+        let index = if self.0.len() <= FEW {
+            self.0.iter().position(|(own, _)| *own == name)?
+        } else {
+            self.0.binary_search_by_key(&name, |(own, _)| own).ok()?
+        };
         self.0.get(index).map(|(_, value)| *value)
     }
 }

@@ -5,8 +5,8 @@
 mod atom;
 mod name;
 
-pub(crate) use atom::has_str;
 pub use atom::{Atom, Items, Scalar};
+pub(crate) use atom::{FEW, has_str};
 pub use name::{is_action, is_argument, is_server, is_tool, server_of};
 
 use crate::Error;

@@ -169,3 +169,13 @@ fn strings_sort_bytewise_by_utf8() {
     atom("{\"op\":\"in\",\"type\":\"string\",\"values\":[\"B\",\"a\",\"\u{fb33}\",\"\u{1f600}\"]}");
     assert!(Atom::parse(&json("{\"op\":\"in\",\"type\":\"string\",\"values\":[\"\u{1f600}\",\"\u{fb33}\"]}")).is_err());
 }
+
+#[test]
+fn a_large_set_has_all_its_members_and_no_other() {
+    let text: Vec<String> = (10..50).map(|number| format!("\"m{number}\"")).collect();
+    let set = atom(&format!(r#"{{"op":"in","type":"string","values":[{}]}}"#, text.join(",")));
+    assert!(text.iter().all(|member| set.holds(&json(member))));
+    for other in [r#""m09""#, r#""m50""#, r#""m1""#, r#""""#, r#""m101""#, "11"] {
+        assert!(!set.holds(&json(other)), "{other}");
+    }
+}

@@ -199,3 +199,17 @@ fn many_arguments_and_many_grants_do_not_cost_their_product() {
     let need = Need { args: Args::new(&members), ..BASE };
     assert!(decide(&all, &need).is_err());
 }
+
+#[test]
+fn an_argument_is_found_among_few_and_among_many() {
+    let all = [grant(r#"{"args":{"m5":[{"op":"eq","type":"integer","value":5}]}}"#)];
+    for count in [6, 8, 9, 40] {
+        let members: Vec<(String, Value)> =
+            (0..count).rev().map(|index| (format!("m{index}"), Value::Int(index))).collect();
+        let need = Need { args: Args::new(&members), ..BASE };
+        assert!(decide(&all, &need).is_ok(), "{count}");
+        assert_eq!(need.args.get("m"), None);
+        let without: Vec<(String, Value)> = members.iter().filter(|(name, _)| name != "m5").cloned().collect();
+        assert!(decide(&all, &Need { args: Args::new(&without), ..BASE }).is_err(), "{count}");
+    }
+}
