@@ -355,3 +355,9 @@ export function statement(signer: Person, aud: string, claims: Record<string, un
 /** A JSON-RPC request as text. */
 export const rpc = (method: string, params?: unknown, id: number | string = 1): string =>
   JSON.stringify({ jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) });
+
+/** The snapshot without one of its rate classes, which no gateway may take. */
+export const policySnapshotWithout = (policy: PolicySnapshot, rateClass: string): PolicySnapshot => ({
+  ...policy,
+  rate_classes: policy.rate_classes.filter(({ name }) => name !== rateClass),
+});

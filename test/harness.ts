@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mkdtemp } from "node:fs/promises";
-import type { Jwk, Keysets } from "@talos/contracts";
+import type { AuditEventV2, Jwk, Keysets } from "@talos/contracts";
 import { build, type Plugin } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
@@ -37,6 +37,8 @@ export interface TalosOptions {
 export interface Faults {
   /** dependencies that refuse to answer */
   down?: ("gate" | "head" | "log" | "log.outcome" | "kv")[];
+  /** the isolate forgets what is in force, as a new one knows nothing */
+  forget?: boolean;
   /** another value of a secret, as a new deployment would have it */
   keysets?: Keysets;
 }
@@ -50,8 +52,14 @@ export interface Talos {
   /** lines that the Worker logged */
   logs: string[];
   faults(faults: Faults): Promise<void>;
+  /** events that the logs took since the start, in order (with `faults` only) */
+  recorded(): Promise<AuditEventV2[]>;
+  /** revoke past the Worker, as another isolate would (with `faults` only); `body` as of `revocations.create` */
+  revokeAtObject(body: string, aud: string): Promise<unknown>;
   /** throw an object out of memory, as the platform does at will */
   evict(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string): Promise<void>;
+  /** run SQL inside an object, e.g. to damage its storage */
+  sql(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string, statement: string): Promise<unknown>;
   /** end it without ceremony: SIGKILL to workerd */
   kill(): Promise<void>;
   stop(): Promise<void>;
@@ -146,7 +154,17 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       const response = await fetch(`${origin}/__faults`, { method: "POST", body: JSON.stringify(faults) });
       if (!response.ok) throw new Error("this Talos was not started with faults");
     },
+    recorded: async () => (await (await fetch(`${origin}/__recorded`)).json()) as AuditEventV2[],
+    revokeAtObject: async (body, aud) =>
+      (
+        await fetch(`${origin}/__revoke`, {
+          method: "POST",
+          body: JSON.stringify({ ...(JSON.parse(body) as object), aud }),
+        })
+      ).json(),
     evict: (kind, name) => miniflare.unsafeEvictDurableObject("talos", kind, { name }),
+    sql: async (kind, name, statement) =>
+      (await miniflare.unsafeGetDurableObjectStorage("talos", kind, { name })).exec(statement),
     kill: async () => {
       for (const pid of pids) process.kill(pid, "SIGKILL");
       await miniflare.dispose();

@@ -6,16 +6,21 @@ import type { Keysets } from "@talos/contracts";
 import { AuditLog as RealLog } from "../../durable-objects/audit-log.ts";
 import { CapabilityGate as RealGate } from "../../durable-objects/capability-gate.ts";
 import { TenantHead as RealHead } from "../../durable-objects/tenant-head.ts";
-import type { AppendAsk } from "../../durable-objects/types.ts";
+import type { AppendAsk, Appended } from "../../durable-objects/types.ts";
 import type { Env } from "../../workers/env.ts";
+import { forgetInForce } from "../../workers/gateway/in-force.ts";
 import app from "../../workers/index.ts";
 
 export { Projector } from "../../workers/index.ts";
 
 interface Control {
   down?: string[];
+  forget?: boolean;
   keysets?: Keysets;
 }
+
+/** Leaves that the logs of this process made durable, in order. */
+const recorded: string[] = [];
 
 let down = new Set<string>();
 let keysets: string | undefined;
@@ -64,18 +69,28 @@ export class AuditLog extends RealLog {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, current(env));
   }
-  override append(ask: AppendAsk): ReturnType<RealLog["append"]> {
+  override append(ask: AppendAsk): Appended {
     check("log");
     if (ask.events.some(({ body }) => body.includes('"kind":"outcome"'))) check("log.outcome");
-    return super.append(ask);
+    const answer = super.append(ask);
+    if (answer.ok) recorded.push(...ask.events.map(({ body }) => body));
+    return answer;
   }
 }
 
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    if (new URL(request.url).pathname !== "/__faults") return app.fetch(request, current(env), ctx);
+    const { pathname } = new URL(request.url);
+    if (pathname === "/__recorded") return Response.json(recorded.map((body) => JSON.parse(body) as unknown));
+    if (pathname === "/__revoke") {
+      // As from another isolate: the object knows, this isolate's memory does not.
+      const { statement, chain, aud } = (await request.json()) as { statement: string; chain: string; aud: string };
+      return Response.json(await env.TENANT_HEADS.getByName("default").revoke({ statement, chain, aud }));
+    }
+    if (pathname !== "/__faults") return app.fetch(request, current(env), ctx);
     const control = (await request.json()) as Control;
     down = new Set(control.down ?? []);
+    if (control.forget === true) forgetInForce();
     if (control.keysets !== undefined) keysets = JSON.stringify(control.keysets);
     return new Response(null, { status: 204 });
   },

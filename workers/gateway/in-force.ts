@@ -142,6 +142,8 @@ async function refresh(asker: Asker): Promise<Generation> {
   return next;
 }
 
+const AGAINST_STORAGE = new Set<ErrorCode>(["head.inconsistent", "head.rolled_back"]);
+
 async function askHead({ env, config, tenant }: Asker): Promise<Head> {
   counters.head_asks += 1;
   let answer: Awaited<ReturnType<ReturnType<Env["TENANT_HEADS"]["getByName"]>["head"]>>;
@@ -150,7 +152,11 @@ async function askHead({ env, config, tenant }: Asker): Promise<Head> {
   } catch (cause) {
     throw new TalosError("head.unavailable", { tenant }, { cause });
   }
-  if (!answer.ok) throw new TalosError(codeOr(answer.code, "head.unavailable"), { tenant });
+  if (!answer.ok) {
+    // What the object says against its own storage stands; every other failure of it is that it cannot be asked.
+    const code = AGAINST_STORAGE.has(answer.code) ? answer.code : "head.unavailable";
+    throw new TalosError(code, { tenant, said: answer.code });
+  }
   const head = headVerify({ jws: answer.head, keys: config.head_keys, tenant });
   if (head.as_of_ms > Date.now() + LIMITS.head_skew_ms)
     throw new TalosError("head.inconsistent", { why: "from the future" });
@@ -293,6 +299,12 @@ export async function learnExact({ env, tenant }: Asker, generation: Generation,
   } catch (cause) {
     throw new TalosError("REVOCATION_STALE", { tenant }, { cause });
   }
+}
+
+/** Forget everything, as a new isolate knows nothing. */
+export function forgetInForce(): void {
+  for (const { current } of states.values()) current?.release();
+  states.clear();
 }
 
 /** What this isolate has of a tenant, for readiness. */

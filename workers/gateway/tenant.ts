@@ -87,8 +87,12 @@ export async function putPolicy(c: AppContext): Promise<Response> {
     asker,
     async (head): Promise<Published> => head.publish(jws, { request_id: c.get("request_id"), http }),
   );
-  if (!answer.ok)
-    throw new TalosError(codeOr(answer.code, "head.unavailable"), { tenant: asker.tenant, ...answer.detail });
+  if (!answer.ok) {
+    const { policy_version } = answer.detail ?? {};
+    const shown =
+      answer.code === "policy.version_conflict" && typeof policy_version === "number" ? { policy_version } : {};
+    throw new PublicError(codeOr(answer.code, "head.unavailable"), shown, { tenant: asker.tenant, ...answer.detail });
+  }
   asker.waitUntil(tryRefresh(asker));
   return c.json({ policy_version: answer.version, policy_hash: answer.hash });
 }
