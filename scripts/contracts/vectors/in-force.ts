@@ -233,7 +233,7 @@ export function policies(): VectorFile {
     jcs({ alg: "EdDSA", kid: publisher.jkt, typ: "talos-policy+jwt" }),
     JSON.stringify(snapshot, null, 1),
   );
-  const bad = (name: string, text: string): Case => ({ name, jws: text, valid: false });
+  const bad = (name: string, text: string, code = "policy.invalid"): Case => ({ name, jws: text, valid: false, code });
   return {
     spec: "contracts/spec/in-force.md#Policy snapshot",
     description: "Snapshots of the tenant by the publisher of identity/keys.json.",
@@ -247,7 +247,7 @@ export function policies(): VectorFile {
         policy_hash: hash(jcs(snapshot)),
         payload_hex: hex(Buffer.from(jcs(snapshot))),
       },
-      bad("another publisher", sign({}, stranger)),
+      bad("another publisher", sign({}, stranger), "SIGNATURE_INVALID"),
       bad("another tenant", sign({ tenant: "other" })),
       bad("another typ", sign({}, publisher, { typ: "talos-head+jwt" })),
       bad("not canonical", pretty),
