@@ -140,3 +140,6 @@ fn allowed(meta: &[(String, Value)], allow: &[&str]) -> Result<Vec<(String, Valu
     }
     Ok(kept)
 }
+
+#[cfg(test)]
+mod tests;

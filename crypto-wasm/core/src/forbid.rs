@@ -2,14 +2,12 @@
 //!
 //! Source: contracts/spec/in-force.md#forbid-rules.
 
+use crate::contract::limits::REASON_BYTES;
 use crate::grant::{Class, Classes, is_server, is_tool, server_of};
 use crate::json::{Fields, Value};
 use crate::lineage::Lineage;
 use crate::policy::name;
 use crate::{Error, b64, did, jwk};
-
-/// Bytes of a reason.
-const REASON_BYTES: usize = 256;
 
 /// Whom a rule names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,3 +105,6 @@ impl Forbids {
         self.0.iter().find(|rule| rule.fits(tool, class) && rule.concerns(chain))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,20 +2,14 @@
 //!
 //! Source: contracts/spec/in-force.md#head.
 
+use crate::contract::limits::{HEAD_BYTES, HEAD_READ_STALE_MS, HEAD_SKEW_MS, HEAD_WRITE_STALE_MS};
 use crate::grant::Class;
 use crate::json::{self, Fields, Value};
 use crate::limits::MAX_SAFE_INTEGER;
 use crate::{Code, Error, b64, jws};
 
 const TYP: &str = "talos-head+jwt";
-/// Bytes of a head in compact form.
-const HEAD_BYTES: usize = 1_024;
-/// How far a head may come from the future, milliseconds.
-const SKEW_MS: u64 = 5_000;
-/// Reads go on to this age while the object cannot be asked, milliseconds.
-const READ_STALE_MS: u64 = 120_000;
-/// Everything above a read goes on to this age, milliseconds.
-const WRITE_STALE_MS: u64 = 30_000;
+const SKEW_MS: u64 = HEAD_SKEW_MS.unsigned_abs();
 
 /// What a tenant's object signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +140,8 @@ impl Head {
 /// # Errors
 /// `REVOCATION_STALE`: without a head, or beyond 120 s for a read and 30 s for everything above.
 pub fn check_age(as_of_ms: Option<u64>, now_ms: u64, class: Class) -> Result<(), Error> {
-    let most = if class == Class::Read { READ_STALE_MS } else { WRITE_STALE_MS };
+    let most = if class == Class::Read { HEAD_READ_STALE_MS } else { HEAD_WRITE_STALE_MS };
+    let most = most.unsigned_abs();
     let fresh =
         as_of_ms.is_some_and(|as_of| as_of <= now_ms.saturating_add(SKEW_MS) && now_ms.saturating_sub(as_of) <= most);
     if fresh { Ok(()) } else { Err(Error::new(Code::RevocationStale, "what is in force is too old").at("head")) }

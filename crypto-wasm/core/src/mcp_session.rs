@@ -2,15 +2,14 @@
 //!
 //! Source: contracts/spec/session.md#mcp-session-ids.
 
+use crate::contract::limits::{MCP_SESSION_LIFE_SECONDS, UPSTREAM_SESSION_BYTES};
 use crate::json::{self, Fields, Value};
 use crate::limits::MAX_SAFE_INTEGER;
 use crate::seal::Keyring;
 use crate::{Code, Error};
 
 /// A session id lives at most this long, seconds.
-pub const LIFE_SECONDS: u64 = 86_400;
-/// Bytes of an upstream's session id.
-const UPSTREAM_BYTES: usize = 512;
+pub const LIFE_SECONDS: u64 = MCP_SESSION_LIFE_SECONDS.unsigned_abs();
 
 /// Whose session it is: all of it must be the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +44,8 @@ pub fn seal(
     if exp > now_seconds.saturating_add(LIFE_SECONDS) {
         return Err(Error::limit("a session id that would live too long").at("exp"));
     }
-    if !(1..=UPSTREAM_BYTES).contains(&upstream.len()) || !upstream.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !(1..=UPSTREAM_SESSION_BYTES).contains(&upstream.len()) || !upstream.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         return Err(Error::limit("a session id that we do not carry").at("upstream"));
     }
     let plaintext = json::print(&Value::obj([

@@ -2,15 +2,11 @@
 //!
 //! Source: contracts/spec/gateway.md#authorize.
 
+use crate::contract::limits::{PEP_ORIGINS, SERVERS};
 use crate::grant::is_server;
 use crate::json::{Fields, Value};
 use crate::registry::is_url;
 use crate::{Error, b64};
-
-/// Origins of one third party.
-const ORIGINS: usize = 16;
-/// Servers of one third party.
-const SERVERS: usize = 64;
 
 /// A third party: another gateway, a tool server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +23,7 @@ impl Pep {
     pub(crate) fn parse(value: &Value) -> Result<Self, Error> {
         let mut fields = Fields::new(value)?;
         let jkt = b64::encode(&fields.b64_32("jkt")?);
-        let origins = texts(&mut fields, "origins", ORIGINS, |text| is_url(text) && !text.contains('?'))?;
+        let origins = texts(&mut fields, "origins", PEP_ORIGINS, |text| is_url(text) && !text.contains('?'))?;
         let servers = texts(&mut fields, "servers", SERVERS, is_server)?;
         fields.finish()?;
         Ok(Self { jkt, origins, servers })

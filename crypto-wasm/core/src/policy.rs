@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::contract::limits::{self, ID_BYTES, POLICY_BYTES};
 use crate::forbid::{Forbid, Forbids};
 use crate::hash::sha256_b64;
 use crate::json::{self, Fields, Value};
@@ -16,10 +17,6 @@ use crate::trust::Trust;
 use crate::{Code, Error, b64, did, ed25519, jwk, jws};
 
 const TYP: &str = "talos-policy+jwt";
-/// Bytes of a snapshot's JWS.
-const POLICY_BYTES: usize = 1_048_576;
-/// Bytes of a name, an id, a rate class.
-const NAME_BYTES: usize = 64;
 /// Rate classes that surfaces need, so a snapshot without them would leave surfaces unusable.
 const RATE_CLASSES: [&str; 3] = ["control", "read", "session"];
 
@@ -87,7 +84,7 @@ pub(crate) fn distinct<'a>(list: &'static str, names: impl Iterator<Item = &'a s
 /// `[a-z0-9][a-z0-9._-]{0,63}`
 pub(crate) fn is_name(text: &str) -> bool {
     let plain = text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
-    plain && (1..=NAME_BYTES).contains(&text.len()) && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+    plain && (1..=ID_BYTES).contains(&text.len()) && text.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 /// A name of the snapshot.
@@ -145,16 +142,16 @@ fn compile(payload: &Value, hash: String, tenant: &str) -> Result<Policy, Error>
         return Err(invalid("the snapshot of another tenant", "tenant"));
     }
     let version = fields.int("version", 1, MAX_SAFE_INTEGER).map_err(bad)?.unsigned_abs();
-    let anchors = list(&mut fields, "anchors", 64, read_anchor)?;
-    let dids = list(&mut fields, "dids", 1_024, read_did)?;
-    let servers = list(&mut fields, "servers", 64, Server::parse)?;
-    let tools = list(&mut fields, "tools", 4_096, Tool::parse)?;
-    let rate_classes = list(&mut fields, "rate_classes", 32, RateClass::parse)?;
-    let roles = list(&mut fields, "roles", 256, Role::parse)?;
-    let bindings = list(&mut fields, "bindings", 4_096, Binding::parse)?;
-    let forbids = list(&mut fields, "forbids", 1_024, Forbid::parse)?;
-    let peps = list(&mut fields, "peps", 64, Pep::parse)?;
-    let revoked = list(&mut fields, "revoked_keys", 4_096, |item| {
+    let anchors = list(&mut fields, "anchors", limits::ANCHORS, read_anchor)?;
+    let dids = list(&mut fields, "dids", limits::DIDS, read_did)?;
+    let servers = list(&mut fields, "servers", limits::SERVERS, Server::parse)?;
+    let tools = list(&mut fields, "tools", limits::TOOLS, Tool::parse)?;
+    let rate_classes = list(&mut fields, "rate_classes", limits::RATE_CLASSES, RateClass::parse)?;
+    let roles = list(&mut fields, "roles", limits::ROLES, Role::parse)?;
+    let bindings = list(&mut fields, "bindings", limits::BINDINGS, Binding::parse)?;
+    let forbids = list(&mut fields, "forbids", limits::FORBIDS, Forbid::parse)?;
+    let peps = list(&mut fields, "peps", limits::PEPS, Pep::parse)?;
+    let revoked = list(&mut fields, "revoked_keys", limits::REVOKED_KEYS, |item| {
         let text = item.as_str().ok_or(Error::malformed("not a thumbprint"))?;
         b64::decode32(text).map(|_| text.to_owned())
     })?;
@@ -240,3 +237,6 @@ impl Policy {
         chain.keys().position(|jkt| self.revokes(jkt)).map(|at| at.saturating_sub(usize::from(at > 0)).min(last))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::contract::limits::{
+    RATE_CAPACITY, RATE_CONCURRENCY, RATE_COST, RATE_REFILL_PER_SECOND, UPSTREAM_TIMEOUT_MS_MAX, URL_BYTES,
+};
 use crate::grant::{Actions, Class, is_argument, is_server, is_tool, server_of};
 use crate::json::{Fields, Value};
 use crate::policy::{distinct, name};
 use crate::{Code, Error};
 
-/// Bytes of a URL.
-const URL_BYTES: usize = 2_048;
 /// The server whose tools are our own surfaces.
 pub const OWN_SERVER: &str = "talos";
 
@@ -87,7 +88,7 @@ impl Server {
         if !is_url(&url) {
             return Err(Error::malformed("not a URL").at("url"));
         }
-        let timeout_ms = fields.opt_int("timeout_ms", 100, 300_000)?;
+        let timeout_ms = fields.opt_int("timeout_ms", 100, UPSTREAM_TIMEOUT_MS_MAX)?;
         fields.finish()?;
         Ok(Self { name, url, timeout_ms })
     }
@@ -118,7 +119,7 @@ impl Tool {
             }
         };
         let rate_class = name(&mut fields, "rate_class")?;
-        let cost = fields.opt_int("cost", 1, 1_000)?.unwrap_or(1);
+        let cost = fields.opt_int("cost", 1, RATE_COST)?.unwrap_or(1);
         fields.finish()?;
         Ok(Self { tool, class, actions, resource, rate_class, cost })
     }
@@ -135,10 +136,10 @@ impl RateClass {
         let mut fields = Fields::new(value)?;
         let class = Self {
             name: name(&mut fields, "name")?,
-            capacity: fields.int("capacity", 1, 1_000_000)?,
-            refill_per_second: fields.int("refill_per_second", 1, 1_000_000)?,
+            capacity: fields.int("capacity", 1, RATE_CAPACITY)?,
+            refill_per_second: fields.int("refill_per_second", 1, RATE_REFILL_PER_SECOND)?,
             link_share_percent: fields.int("link_share_percent", 1, 100)?,
-            concurrency: fields.int("concurrency", 1, 1_000)?,
+            concurrency: fields.int("concurrency", 1, i64::try_from(RATE_CONCURRENCY).unwrap_or(0))?,
         };
         fields.finish()?;
         Ok(class)

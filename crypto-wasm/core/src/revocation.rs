@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::bloom::{Filter, Probe};
+use crate::contract::limits::{LOOKUP_ENTRIES, REVOCATION_BODY_BYTES, REVOCATIONS_PER_TENANT};
 use crate::hash::{sha256, sha256_b64};
 use crate::json::{self, Fields, Value};
 use crate::limits::{DID_BYTES, MAX_SAFE_INTEGER};
@@ -12,13 +13,6 @@ use crate::lineage::Lineage;
 use crate::link::MAX_EPOCH;
 use crate::structured::parse_integer;
 use crate::{Code, Error, b64};
-
-/// Entries of a tenant.
-const ENTRIES: usize = 131_072;
-/// Bytes of a body.
-const BODY_BYTES: usize = 393_216;
-/// Entries that are answered for one item.
-const ENTRIES_OF_ITEM: usize = 1_024;
 
 /// How far the revocation of a key reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +180,7 @@ pub struct Revocations {
 /// # Errors
 /// `MALFORMED` for an entry that is not printed by the rule; `revocation.limit` beyond 131,072 entries.
 pub fn build(tenant: &str, rev_seq: u64, entries: &[String]) -> Result<(String, String), Error> {
-    if entries.len() > ENTRIES {
+    if entries.len() > REVOCATIONS_PER_TENANT {
         return Err(Error::new(Code::RevocationLimit, "too many revocations of one tenant").at("entries"));
     }
     let mut sorted: Vec<&str> = entries.iter().map(String::as_str).collect();
@@ -214,7 +208,7 @@ impl Revocations {
     /// # Errors
     /// `head.inconsistent` when it does not hash to `expected_hash` or is another tenant's; `MALFORMED` for its shape.
     pub fn parse(text: &[u8], tenant: &str, expected_hash: &str) -> Result<Self, Error> {
-        if text.len() > BODY_BYTES {
+        if text.len() > REVOCATION_BODY_BYTES {
             return Err(Error::limit("a body that is too long").at("filter"));
         }
         if b64::decode32(expected_hash).map_err(|error| error.at("rev_hash"))? != sha256(text) {
@@ -259,7 +253,7 @@ impl Revocations {
                 missing.push(item.to_owned());
                 continue;
             };
-            if entries.len() > ENTRIES_OF_ITEM {
+            if entries.len() > LOOKUP_ENTRIES {
                 return Err(foreign());
             }
             for entry in entries {
@@ -287,3 +281,6 @@ fn foreign() -> Error {
 pub const fn revoked(link: usize) -> Error {
     Error::new(Code::Revoked, "a link, key or epoch is revoked").in_link(link)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,17 +5,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use crate::contract::limits::{ROLE_GRANTS, SCOPE_ATTRIBUTE_BYTES, SCOPE_ATTRIBUTES};
 use crate::grant::{Grant, parse_grants, server_of};
 use crate::json::{Fields, Value};
 use crate::policy::{distinct, is_name, name};
 use crate::{Code, Error, did};
 
-/// Grants of one role.
-const ROLE_GRANTS: usize = 256;
-/// Attributes of one scope.
-const SCOPE_ATTRIBUTES: usize = 8;
-/// Bytes of an attribute's value.
-const SCOPE_ATTRIBUTE_BYTES: usize = 256;
 /// What stands for every principal, and for every value of an attribute.
 const ANY: &str = "*";
 
@@ -193,3 +188,6 @@ impl Roles {
         self.roles.get(&binding.role).map(Vec::as_slice)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,12 +12,9 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::contract::limits::{KEYSET_KEYS, KID_BYTES, MCP_SESSION_BYTES, TICKET_BYTES};
 use crate::{Code, Error, b64};
 
-/// Keys of one purpose. Source: contracts/limits.json.
-const KEYSET_KEYS: usize = 8;
-/// Bytes of a key id.
-const KID_BYTES: usize = 64;
 /// Version of the form.
 const VERSION: u8 = 1;
 const SALT_BYTES: usize = 32;
@@ -50,11 +47,11 @@ impl Purpose {
         }
     }
 
-    /// Characters of a sealed text at the most, as contracts/limits.json has them.
+    /// Characters of a sealed text at the most.
     const fn most_characters(self) -> usize {
         match self {
-            Self::Ticket => 12_288,
-            Self::Mcp => 2_048,
+            Self::Ticket => TICKET_BYTES,
+            Self::Mcp => MCP_SESSION_BYTES,
         }
     }
 }

@@ -9,18 +9,14 @@ use sha2::Sha256;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
+use crate::contract::limits::LINK_BYTES;
 use crate::hash::sha256_b64;
 use crate::json::{self, Fields, Value};
 use crate::limits::MAX_SAFE_INTEGER;
 use crate::{Code, Error, b64, jws};
 
-/// A session lives at most this long, seconds.
-pub const LIFE_SECONDS: u64 = 600;
-
 const TYP: &str = "talos-session+jwt";
 const INFO: &[u8] = b"talos-session-1\0";
-/// Bytes of a statement in compact form.
-const STATEMENT_BYTES: usize = 4_096;
 
 /// The key of a session's MACs: wiped when it is dropped, never printed.
 pub struct MacKey(Zeroizing<[u8; 32]>);
@@ -136,7 +132,7 @@ pub fn check_statement(
     ticket: &str,
     exp: u64,
 ) -> Result<(), Error> {
-    if statement.len() > STATEMENT_BYTES {
+    if statement.len() > LINK_BYTES {
         return Err(Error::limit("a statement that is too long").at("statement"));
     }
     let signed = jws::parse(statement)?;
@@ -242,3 +238,6 @@ pub fn finish(
     }
     mac_key(secret, &response.share, &binding)
 }
+
+#[cfg(test)]
+mod tests;

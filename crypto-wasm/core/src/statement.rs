@@ -6,6 +6,7 @@
 //! Source: contracts/spec/in-force.md#revocation-statement.
 
 use crate::chain::Chain;
+use crate::contract::limits::{REVOCATION_SKEW_SECONDS, STATEMENT_BYTES};
 use crate::ed25519::{self, Check};
 use crate::json::{Fields, Value};
 use crate::limits::{CAPABILITY_LIFE_SECONDS, MAX_SAFE_INTEGER};
@@ -16,10 +17,6 @@ use crate::trust::Trust;
 use crate::{Code, Error, did, jwk, jws, uuidv7};
 
 const TYP: &str = "talos-revocation+jwt";
-/// Bytes of a statement in compact form.
-const STATEMENT_BYTES: usize = 2_048;
-/// How far `iat` may be from now, seconds.
-const SKEW_SECONDS: i64 = 60;
 
 /// A statement that was read. Neither its signature nor its signer's authority is checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +104,7 @@ impl Statement {
         if self.aud != aud {
             return Err(Error::new(Code::AudienceMismatch, "a statement for another tenant").at("aud"));
         }
-        if now_ms.div_euclid(1_000).abs_diff(self.iat) > SKEW_SECONDS.unsigned_abs() {
+        if now_ms.div_euclid(1_000).abs_diff(self.iat) > REVOCATION_SKEW_SECONDS.unsigned_abs() {
             return Err(Error::new(Code::ProofInvalid, "a statement of another time").at("iat"));
         }
         Ok(())
@@ -186,3 +183,6 @@ pub fn sign(seed: &[u8; 32], payload: &Value) -> Result<String, Error> {
     let text = jws::sign(seed, &header, crate::json::print(payload).as_bytes());
     Statement::parse(&text).map(|_| text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,6 @@ impl Ticket {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

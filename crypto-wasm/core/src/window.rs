@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::contract::limits::SEQUENCE_WINDOW;
 use crate::{Code, Error};
 
 /// Sequence numbers that a window remembers below and with the highest one.
-pub const WIDTH: u64 = 1_024;
+pub const WIDTH: u64 = SEQUENCE_WINDOW as u64;
 
 const WORD_BITS: u64 = 64;
 const WORDS: usize = 16;
