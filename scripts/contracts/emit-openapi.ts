@@ -75,7 +75,17 @@ function content(contract: Contract, mediaType: string, schema: string | null): 
 
 function responses(contract: Contract, surface: SurfaceDocument): Record<string, unknown> {
   const out: Record<string, { description: string; content?: Record<string, unknown>; headers?: unknown }> = {};
-  const headers = { "x-request-id": { $ref: "#/components/headers/RequestId" } };
+  const mcp = surface.permission === "mcp";
+  const headers = {
+    "x-request-id": { $ref: "#/components/headers/RequestId" },
+    ...(surface.class === null ? {} : { "talos-class": { $ref: "#/components/headers/Class" } }),
+    ...(mcp
+      ? {
+          "talos-intent": { $ref: "#/components/headers/Intent" },
+          "talos-promise": { $ref: "#/components/headers/Promise" },
+        }
+      : {}),
+  };
   for (const { status, media_type, schema, description } of surface.responses) {
     const known = out[status];
     const body = media_type === null ? undefined : content(contract, media_type, schema);
@@ -85,7 +95,6 @@ function responses(contract: Contract, surface: SurfaceDocument): Record<string,
   const codes = [...new Set([...surface.errors, ...COMMON_ERRORS])].filter(
     (code) => surface.tenant || code !== "tenant.unknown",
   );
-  const mcp = surface.permission === "mcp";
   for (const status of new Set(codes.map((code) => contract.errors[code]?.status as number))) {
     const mine = codes.filter((code) => contract.errors[code]?.status === status).sort();
     const description = mine.map((code) => `\`${code}\`: ${contract.errors[code]?.message}`).join(" ");
@@ -196,6 +205,19 @@ export function emitOpenapi(contract: Contract, hash: string): string {
       },
       headers: {
         RequestId: { description: "Id of the request, a UUIDv7.", schema: { $ref: "#/components/schemas/RequestId" } },
+        Class: {
+          description:
+            "Class of the request, from the registry: which proof the next one may use. Absent when nobody was authenticated.",
+          schema: { $ref: "#/components/schemas/ToolClass" },
+        },
+        Intent: {
+          description: "Id of the recorded intent of a dispatched call.",
+          schema: { $ref: "#/components/schemas/Uuidv7" },
+        },
+        Promise: {
+          description: "The log's promise for that intent, a JWS.",
+          schema: { $ref: "#/components/schemas/CompactJws" },
+        },
         RetryAfter: { description: "Not before, in seconds.", schema: { type: "integer", minimum: 0 } },
       },
       schemas: { ...components(contract), JsonRpcError: JSON_RPC_ERROR },
