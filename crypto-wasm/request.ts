@@ -1,5 +1,5 @@
 /** Requests on the gateway's side: begin, finish, and what follows a decision (contracts/spec/capability.md#decision). */
-import type { Decision } from "@talos/contracts";
+import type { Decision, McpSession } from "@talos/contracts";
 import { call, callJson, wasm } from "./core.ts";
 import {
   type Began,
@@ -153,7 +153,7 @@ export function openText(keyring: KeyringHandle, sealed: string, nowMs: number):
 }
 
 /** Seal an upstream's session id to its principal; `plaintext` as contracts/spec/session.md#mcp-session-ids says. */
-export function sealMcp(keyring: KeyringHandle, salt: Uint8Array, plaintext: object): string {
+export function sealMcp(keyring: KeyringHandle, salt: Uint8Array, plaintext: McpSession): string {
   return call(wasm.seal_mcp, keyring.handle, salt, JSON.stringify(plaintext));
 }
 
@@ -162,6 +162,6 @@ export function openMcp(
   keyring: KeyringHandle,
   text: string,
   expected: { tenant: string; principal: string; jkt: string; server: string; now_ms: number },
-): { upstream: string; exp: number } {
+): { upstream: string } {
   return callJson(wasm.open_mcp, keyring.handle, text, JSON.stringify(expected));
 }

@@ -1,2 +1,2 @@
-/** Replaced by the first build. */
-export const CORE_HASH = "";
+/** Written by `npm run wasm`. base64url SHA-256 of talos_core_bg.wasm; tickets and receipts name it. */
+export const CORE_HASH = "8YQjHl49vE5s9WItVyWwDp3og0HevQzjTRlDhwHCz9I";

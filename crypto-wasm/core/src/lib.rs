@@ -51,6 +51,11 @@ pub mod revocation;
 pub mod roles;
 pub mod statement;
 
+// Requests.
+pub mod authorize;
+pub mod surface;
+pub mod tickets;
+
 // The record.
 pub mod commitment;
 pub mod cursor;

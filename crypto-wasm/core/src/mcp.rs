@@ -4,9 +4,8 @@
 
 use crate::frame::Request;
 use crate::json::{self, Value};
-use crate::limits;
 use crate::path;
-use crate::{Code, Error};
+use crate::{Code, Error, contract};
 
 /// The kinds of JSON-RPC message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +36,6 @@ impl Kind {
 /// The resource that a call is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// It has none.
-    None,
     /// It has this one, a path.
     Some(String),
     /// One is required and what was sent cannot be one: it matches nothing, `any` included.
@@ -136,7 +133,7 @@ fn message(body: &Value, server: &str) -> Result<Message, Error> {
     let id = match body.get("id") {
         None => None,
         Some(id @ Value::Int(_)) => Some(id.clone()),
-        Some(Value::Str(text)) if text.len() <= limits::MCP_REQUEST_ID_BYTES => Some(Value::Str(text.clone())),
+        Some(Value::Str(text)) if text.len() <= contract::limits::MCP_REQUEST_ID_BYTES => Some(Value::Str(text.clone())),
         Some(_) => return Err(malformed("id")),
     };
     let answers = [body.get("result"), body.get("error")].iter().flatten().count();
@@ -217,7 +214,7 @@ fn message(body: &Value, server: &str) -> Result<Message, Error> {
 /// MCP's own alphabet for names: `@` and `/` are ours (contracts/spec/capability.md#grant).
 #[must_use]
 pub fn is_name(name: &str) -> bool {
-    (1..=limits::TOOL_NAME_BYTES).contains(&name.len())
+    (1..=contract::limits::TOOL_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 

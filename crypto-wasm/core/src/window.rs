@@ -83,6 +83,10 @@ impl Window {
     }
 }
 
+fn full() -> Error {
+    Error::limit("every sequence window is in use").at("nonce")
+}
+
 /// The windows of the sessions that one isolate serves.
 ///
 /// A window may be forgotten only when no proof that it has seen can still be alive; when all of them are needed, a
@@ -100,6 +104,19 @@ impl Windows {
         Self { most, sessions: BTreeMap::new() }
     }
 
+    /// Whether `sequence` of `session` could be used up now; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Windows::take`].
+    pub fn check(&self, session: &[u8; 16], sequence: u64, now_seconds: u64) -> Result<(), Error> {
+        let needed = || self.sessions.values().filter(|(_, needed_until)| *needed_until > now_seconds).count();
+        match self.sessions.get(session) {
+            Some((window, _)) => window.check(sequence),
+            None if self.sessions.len() >= self.most && needed() >= self.most => Err(full()),
+            None => Ok(()),
+        }
+    }
+
     /// Use up `sequence` of `session`; `expires` (seconds) is the end of the proof that carried it.
     ///
     /// Errors: as [`Window::check`]; `LIMIT_EXCEEDED` when every window is still needed.
@@ -113,7 +130,7 @@ impl Windows {
             self.sessions.retain(|_, (_, needed_until)| *needed_until > now_seconds);
         }
         if self.sessions.len() >= self.most {
-            return Err(Error::limit("every sequence window is in use").at("nonce"));
+            return Err(full());
         }
         let mut window = Window::default();
         window.take(sequence)?;

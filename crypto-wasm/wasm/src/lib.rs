@@ -7,22 +7,22 @@
 // What JavaScript hands over is owned.
 #![allow(clippy::needless_pass_by_value, clippy::must_use_candidate)]
 
+mod audit;
+mod capability;
 mod encoding;
 mod identity;
+mod in_force;
+mod proof;
 mod refusal;
-
-use std::cell::RefCell;
+mod request;
+mod store;
 
 use wasm_bindgen::prelude::wasm_bindgen;
-
-thread_local! {
-    static CORE_HASH: RefCell<String> = const { RefCell::new(String::new()) };
-}
 
 /// Tell the core the hash of the file that it was loaded from, which tickets and receipts name. Once, at load.
 /// @returns the hash of the contracts that it was built from
 #[wasm_bindgen]
 pub fn start(core_hash: String) -> String {
-    CORE_HASH.with(|cell| *cell.borrow_mut() = core_hash);
-    String::new()
+    store::name_core(core_hash);
+    talos_core::contract::CONTRACT_HASH.to_owned()
 }

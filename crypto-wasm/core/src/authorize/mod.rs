@@ -1,0 +1,395 @@
+//! Authorizing a request: one order of checks, in two calls around the signatures.
+//!
+//! [`begin`] says which Ed25519 equations decide about a frame; whoever is fastest at them verifies; [`finish`] reads the same
+//! frame again with the verdicts, derives the list anew and refuses any difference. Nothing of a request is kept in between,
+//! so requests cannot be mistaken for one another, however their awaits interleave. A MAC needs no verifier: `finish` alone
+//! decides, in one call.
+//!
+//! Source: contracts/spec/capability.md#decision.
+
+mod asked;
+mod facts;
+mod judge;
+mod lists;
+mod party;
+mod session;
+mod third_party;
+
+#[cfg(test)]
+mod tests;
+
+use crate::contract::{DECISION_CODES, Surface, limits};
+use crate::decide::Decision;
+use crate::ed25519::Check;
+use crate::frame::Request;
+use crate::grant::Class;
+use crate::json::Value;
+use crate::pep::Pep;
+use crate::policy::Policy;
+use crate::proof::{Body, Parts};
+use crate::revocation::{Answers, Revocations};
+use crate::seal::Keyring;
+use crate::tickets::OpenTickets;
+use crate::window::Windows;
+use crate::{Code, Error, b64, hash, head, surface};
+
+use asked::{About, Asked};
+use party::Party;
+use third_party::Report;
+
+pub use lists::{Kind, filter_list};
+pub use session::{Opening, open_session};
+
+/// What a gateway decides by, besides what is revoked.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// The keys of tickets, and a number that tells this keyring from others.
+    pub tickets: (u32, &'a Keyring),
+    /// Hash of this core: tickets of another are not understood.
+    pub core: &'a str,
+}
+
+/// What an isolate remembers between requests: opened tickets, and which sequence numbers were used.
+#[derive(Debug)]
+pub struct Memory {
+    /// Opened tickets.
+    pub tickets: OpenTickets,
+    /// Sequence windows.
+    pub windows: Windows,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { tickets: OpenTickets::new(limits::OPEN_TICKETS), windows: Windows::new(limits::SEQUENCE_WINDOWS) }
+    }
+}
+
+/// Whether a proof is judged for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A new request.
+    First,
+    /// A request whose proof was accepted before: its life and the replay window are left aside, all else is checked anew.
+    Again,
+}
+
+/// The answers to the checks of [`begin`].
+#[derive(Clone, Copy, Debug)]
+pub enum Verdicts<'a> {
+    /// One record of 44 characters a check, in order: the check's digest, then `+` or `-`.
+    Given(&'a str),
+    /// Verify here.
+    Own,
+}
+
+/// What [`begin`] gives.
+#[derive(Debug)]
+pub enum Began {
+    /// These decide. The class is the highest that the body asks for, by the registry; nothing for unknown tools.
+    Checks(Vec<Check>, Option<Class>),
+    /// Steps 1 to 3 refuse.
+    Refused(Decision),
+}
+
+/// What [`finish`] gives.
+#[derive(Debug)]
+pub enum Finished {
+    /// These items must be looked up exactly; nothing was consumed.
+    Lookup(Vec<String>),
+    /// The end.
+    Decided(Decided),
+}
+
+/// A decision with what later steps need.
+#[derive(Debug)]
+pub struct Decided {
+    /// The answer.
+    pub decision: Decision,
+    /// Facts of the request, once its sender is authenticated.
+    pub facts: Option<Value>,
+    /// Of a third party's report, one for each.
+    pub inner: Vec<(Decision, Option<Value>)>,
+}
+
+/// A request after steps 1 to 3.
+struct Prepared<'a> {
+    request: Request<'a>,
+    surface: &'static Surface,
+    asked: Asked,
+    party: Party,
+    /// The parties that a third party reports, each through its own steps 1 to 3.
+    inner: Vec<Result<Party, Error>>,
+}
+
+/// The record of a check: which key, which signature, which bytes. The two first have fixed lengths.
+#[must_use]
+pub fn digest(check: &Check) -> String {
+    b64::encode(&hash::sha256_parts(&[&check.key, &check.signature, &check.message]))
+}
+
+/// A refusal that is an answer stays one; every other error goes on.
+fn settle(error: Error) -> Result<Decision, Error> {
+    if DECISION_CODES.contains(&error.code.as_str()) { Ok(error.into()) } else { Err(error) }
+}
+
+fn parts<'a>(request: &Request<'a>) -> Parts<'a> {
+    Parts {
+        method: request.method,
+        target_uri: request.target_uri,
+        content_digest: request.content_digest,
+        capability: request.capability,
+        ticket: request.ticket,
+        mcp_session_id: request.mcp_session_id,
+        mcp_method: request.mcp_method,
+        mcp_name: request.mcp_name,
+        last_event_id: request.last_event_id,
+        idempotency_key: request.idempotency_key,
+        body: Body::Bytes(request.body),
+    }
+}
+
+/// Steps 1 to 3.
+fn prepare<'a>(frame: &'a [u8], site: &Site<'_>, memory: &mut Memory, mode: Mode) -> Result<Prepared<'a>, Error> {
+    let request = Request::read(frame)?;
+    let (surface, permission) = surface::find(request.surface)?;
+    if site.policy.tenant != request.tenant {
+        return Err(Error::new(Code::Internal, "the policy of another tenant").at("tenant"));
+    }
+    let proof = (request.signature_input, request.signature);
+    let shown = party::show(&parts(&request), proof, site, &mut memory.tickets, request.now_ms, mode)?;
+    // The digest was found right: these are the bytes that the caller proved.
+    let asked = asked::read(&request, surface, permission)?;
+    let party = shown.check_structure(&site.policy.trust)?;
+    let mut inner = Vec::with_capacity(asked.reports.len());
+    for report in &asked.reports {
+        let reported = report_party(report, site, memory, request.now_ms, mode);
+        if let Ok(party) = &reported {
+            third_party::check_subject(report, &party.lineage().sub)?;
+        }
+        inner.push(reported);
+    }
+    Ok(Prepared { request, surface, asked, party, inner })
+}
+
+fn report_party(report: &Report, site: &Site<'_>, memory: &mut Memory, now_ms: u64, mode: Mode) -> Result<Party, Error> {
+    let proof = (Some(report.signature_input.as_str()), Some(report.signature.as_str()));
+    party::show(&report.parts(), proof, site, &mut memory.tickets, now_ms, mode)?.check_structure(&site.policy.trust)
+}
+
+impl Prepared<'_> {
+    fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.party.checks().chain(self.inner.iter().flatten().flat_map(Party::checks))
+    }
+
+    /// The answers in order.
+    ///
+    /// # Errors
+    /// `internal` when they are not the answers to exactly these checks: a verdict of another request, one too few or too
+    /// many, another order.
+    fn verify(&self, verdicts: Verdicts<'_>) -> Result<Vec<bool>, Error> {
+        let Verdicts::Given(text) = verdicts else {
+            return Ok(self.checks().map(Check::verify).collect());
+        };
+        let foreign = || Error::new(Code::Internal, "verdicts that are not of this request").at("verdicts");
+        let mut rest = text;
+        let mut answers = Vec::new();
+        for check in self.checks() {
+            rest = rest.strip_prefix(digest(check).as_str()).ok_or_else(foreign)?;
+            let (answer, more) = rest.split_at_checked(1).ok_or_else(foreign)?;
+            answers.push(match answer {
+                "+" => true,
+                "-" => false,
+                _ => return Err(foreign()),
+            });
+            rest = more;
+        }
+        if rest.is_empty() { Ok(answers) } else { Err(foreign()) }
+    }
+}
+
+/// Steps 1 to 3, and what has to be verified for step 4.
+///
+/// A MAC has nothing to be verified outside and is read by [`finish`] alone; its class can only be `read`.
+///
+/// # Errors
+/// Codes that are no decisions: `contract.invalid`, `request.malformed`, `mcp.header_mismatch`, `server.unknown`, `internal`.
+pub fn begin(frame: &[u8], site: &Site<'_>, memory: &mut Memory) -> Result<Began, Error> {
+    let request = Request::read(frame)?;
+    if request.capability.is_none()
+        && request.ticket.is_some()
+        && request.signature_input.is_some_and(|input| input.contains(";alg=\"hmac-sha256\";"))
+    {
+        return Ok(Began::Checks(Vec::new(), Some(Class::Read)));
+    }
+    match prepare(frame, site, memory, Mode::First) {
+        Err(error) => settle(error).map(Began::Refused),
+        Ok(prepared) => {
+            let reports = prepared.asked.reports.iter().map(|report| judge::entry(site.policy, &report.call));
+            let class = reports.flatten().map(|entry| entry.class).chain(judge::class(site.policy, &prepared.asked.about)).max();
+            Ok(Began::Checks(prepared.checks().cloned().collect(), class))
+        }
+    }
+}
+
+/// All steps, on the frame that [`begin`] read.
+///
+/// # Errors
+/// As [`begin`]; `internal` for verdicts of another request; `head.inconsistent` for answers to other questions.
+pub fn finish(
+    frame: &[u8],
+    site: &Site<'_>,
+    revocations: &Revocations,
+    memory: &mut Memory,
+    verdicts: Verdicts<'_>,
+    answers: &Answers,
+    mode: Mode,
+) -> Result<Finished, Error> {
+    let prepared = match prepare(frame, site, memory, mode) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            let decision = settle(error)?;
+            return Ok(Finished::Decided(Decided { decision, facts: None, inner: Vec::new() }));
+        }
+    };
+    let verified = prepared.verify(verdicts)?;
+    if revocations.tenant != prepared.request.tenant {
+        return Err(Error::new(Code::Internal, "the revocations of another tenant").at("tenant"));
+    }
+    let bench = Bench { site, revocations, answers, mode, request: &prepared.request };
+    let (own, mut reported) = verified.split_at_checked(prepared.party.checks().count()).unwrap_or((&[], &[]));
+
+    let about = &prepared.asked.about;
+    let class = judge::class(site.policy, about);
+    let outer = bench.hear(&prepared.party, own, class, &memory.windows)?;
+    let mut missing = outer.missing.clone();
+    let mut inner = Vec::with_capacity(prepared.inner.len());
+    for (party, report) in prepared.inner.iter().zip(&prepared.asked.reports) {
+        inner.push(match party {
+            Err(error) => Err(settle(error.clone())?),
+            Ok(party) => {
+                let (own, rest) = reported.split_at_checked(party.checks().count()).unwrap_or((&[], &[]));
+                reported = rest;
+                let class = judge::entry(site.policy, &report.call).map(|entry| entry.class);
+                let heard = bench.hear(party, own, class, &memory.windows)?;
+                missing.extend(heard.missing.iter().cloned());
+                Ok((party, heard))
+            }
+        });
+    }
+    if !missing.is_empty() {
+        missing.sort_unstable();
+        missing.dedup();
+        return Ok(Finished::Lookup(missing));
+    }
+    let mut decided = bench.decide(&prepared, outer, inner);
+    if mode == Mode::First && decided.facts.is_some() {
+        // Peeked at in step 4; nothing came in between, since all of this is one call.
+        if let Err(error) = prepared.party.consume(&mut memory.windows, prepared.request.now_ms) {
+            decided = Decided { decision: settle(error)?, facts: None, inner: Vec::new() };
+        }
+    }
+    Ok(Finished::Decided(decided))
+}
+
+/// What came of steps 4 to 8.
+struct Heard {
+    /// Steps 4 and 5 passed.
+    authenticated: bool,
+    refused: Option<Decision>,
+    /// Items to be looked up before step 8 can be answered.
+    missing: Vec<String>,
+}
+
+/// What one request is decided on.
+struct Bench<'a> {
+    site: &'a Site<'a>,
+    revocations: &'a Revocations,
+    answers: &'a Answers,
+    mode: Mode,
+    request: &'a Request<'a>,
+}
+
+impl Bench<'_> {
+    /// Steps 4 to 8 for one party.
+    fn hear(&self, party: &Party, verified: &[bool], class: Option<Class>, windows: &Windows) -> Result<Heard, Error> {
+        let policy = self.site.policy;
+        let now_ms = self.request.now_ms;
+        if let Err(error) = party.authenticate(verified, &policy.trust, windows, now_ms, self.mode) {
+            return Ok(Heard { authenticated: false, refused: Some(settle(error)?), missing: Vec::new() });
+        }
+        let checked = party
+            .check_place_and_time(self.request.tenant, self.request.aud, now_ms)
+            .and_then(|()| party.check_revoked(policy, self.revocations, self.answers));
+        let (refused, missing) = match checked {
+            Ok(Some(missing)) => (None, missing),
+            Ok(None) => {
+                let age = head::check_age(self.request.head_as_of_ms, now_ms, class.unwrap_or(Class::Read));
+                (age.err().map(settle).transpose()?, Vec::new())
+            }
+            Err(error) => (Some(settle(error)?), Vec::new()),
+        };
+        Ok(Heard { authenticated: true, refused, missing })
+    }
+
+    /// Steps 9 to 12 for the request and, if it may ask, for each reported call.
+    fn decide(&self, prepared: &Prepared<'_>, outer: Heard, inner: Vec<Result<(&Party, Heard), Decision>>) -> Decided {
+        let Prepared { surface, asked, party, request, .. } = prepared;
+        let policy = self.site.policy;
+        let (mut decision, each) = match outer.refused {
+            Some(decision) => (decision, Vec::new()),
+            None => {
+                let judged = judge::judge(policy, surface, party, asked);
+                (judged.decision, judged.each)
+            }
+        };
+        let pep = policy.pep(&party.lineage().holder_jkt);
+        if decision.allow() && !asked.reports.is_empty() && pep.is_none() {
+            decision = Error::new(Code::RoleDenied, "not a listed third party").at("peps").into();
+        }
+        let inner = match pep {
+            Some(pep) if decision.allow() => {
+                let reports = inner.into_iter().zip(&asked.reports);
+                reports.map(|(heard, report)| self.decide_report(pep, surface, report, heard)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let facts = outer.authenticated.then(|| {
+            let request_hash = facts::body_hash(request.body);
+            let subject = facts::Subject { policy, surface, party, about: &asked.about, each: &each, request_hash };
+            facts::facts(&subject, Some(asked))
+        });
+        Decided { decision, facts, inner }
+    }
+
+    fn decide_report(
+        &self,
+        pep: &Pep,
+        surface: &Surface,
+        report: &Report,
+        heard: Result<(&Party, Heard), Decision>,
+    ) -> (Decision, Option<Value>) {
+        let (party, heard) = match heard {
+            Err(decision) => return (decision, None),
+            Ok(heard) => heard,
+        };
+        let policy = self.site.policy;
+        let decision = heard.refused.unwrap_or_else(|| {
+            // What this third party may ask about comes first: it learns nothing of other servers.
+            if pep.covers(report.target_uri(), crate::grant::server_of(&report.call.tool)) {
+                judge::decide_call(policy, party, &report.call)
+            } else {
+                Error::new(Code::Forbidden, "not a place or server of this third party").into()
+            }
+        });
+        let facts = heard.authenticated.then(|| {
+            let about = About::Calls(vec![report.call.clone()]);
+            let request_hash = facts::body_hash(self.request.body);
+            let subject = facts::Subject { policy, surface, party, about: &about, each: &[], request_hash };
+            facts::facts(&subject, None)
+        });
+        (decision, facts)
+    }
+}
+

@@ -1,0 +1,68 @@
+//! The endpoints, as their surface documents state them.
+//!
+//! Source: contracts/spec/gateway.md#the-gateway-on-the-wire, contracts/surfaces.
+
+use crate::contract::{SURFACES, Surface};
+use crate::{Code, Error};
+
+/// What a surface asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Nothing; with a credential, a grant for the surface's tool.
+    Public,
+    /// Any valid chain with proof; roles are not asked.
+    Holder,
+    /// A grant for the surface's tool.
+    Grant,
+    /// What the body describes.
+    Body,
+    /// What the MCP message needs.
+    Mcp,
+}
+
+/// The surface of this name, with what it asks.
+///
+/// # Errors
+/// `internal` for a name that no document has, or one whose body proves itself: such a request is never decided here.
+pub fn find(name: &str) -> Result<(&'static Surface, Permission), Error> {
+    let unknown = || Error::new(Code::Internal, "no surface that is decided on a credential").at("surface");
+    let index = SURFACES.binary_search_by(|surface| surface.name.cmp(name)).map_err(|_| unknown())?;
+    let surface = SURFACES.get(index).ok_or_else(unknown)?;
+    let permission = match surface.permission {
+        "public" if surface.tool.is_some() => Permission::Public,
+        "holder" => Permission::Holder,
+        "grant" => Permission::Grant,
+        "body" => Permission::Body,
+        "mcp" => Permission::Mcp,
+        _ => return Err(unknown()),
+    };
+    Ok((surface, permission))
+}
+
+/// The surface document that speaks of one of our own tools, `talos/…`.
+#[must_use]
+pub fn of_tool(tool: &str) -> Option<&'static Surface> {
+    SURFACES.iter().find(|surface| surface.tool == Some(tool))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_so_that_every_surface_is_found() {
+        assert!(SURFACES.is_sorted_by(|left, right| left.name < right.name));
+        for surface in SURFACES {
+            let decided = !matches!(surface.permission, "statement" | "publisher")
+                && (surface.permission != "public" || surface.tool.is_some());
+            assert_eq!(find(surface.name).is_ok(), decided, "{}", surface.name);
+        }
+        assert!(find("nothing").is_err());
+    }
+
+    #[test]
+    fn our_own_tools_are_found() {
+        assert!(of_tool("talos/authorize").is_some_and(|surface| surface.action == Some("evaluate")));
+        assert!(of_tool("files/read").is_none());
+    }
+}

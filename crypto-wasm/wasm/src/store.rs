@@ -1,0 +1,111 @@
+//! What outlives a call: compiled policies, filters and keyrings under handles, opened tickets and sequence windows.
+//!
+//! Nothing of a request is kept. Handles are numbers that are never used twice, so a freed one answers nothing.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use talos_core::authorize::{Memory, Site};
+use talos_core::policy::Policy;
+use talos_core::revocation::Revocations;
+use talos_core::seal::Keyring;
+use talos_core::{Code, Error};
+
+/// What a handle stands for.
+enum Held {
+    Policy(Rc<Policy>),
+    Filter(Rc<Revocations>),
+    Keyring(Rc<Keyring>),
+}
+
+#[derive(Default)]
+struct Store {
+    core: String,
+    last: u32,
+    held: BTreeMap<u32, Held>,
+}
+
+thread_local! {
+    static STORE: RefCell<Store> = RefCell::new(Store::default());
+    static MEMORY: RefCell<Memory> = RefCell::new(Memory::default());
+}
+
+/// Handles that may be open at once: an isolate needs a few a tenant. Bounds what a forgotten `free` can cost.
+const HANDLES: usize = 4_096;
+
+fn unknown(what: &'static str) -> Error {
+    Error::new(Code::Internal, "a handle that stands for nothing of this kind").at(what)
+}
+
+fn hold(held: Held) -> Result<u32, Error> {
+    STORE.with_borrow_mut(|store| {
+        if store.held.len() >= HANDLES {
+            return Err(Error::new(Code::Internal, "too many handles; free what is no longer in force"));
+        }
+        store.last = store.last.checked_add(1).ok_or(Error::new(Code::Internal, "no handle left"))?;
+        store.held.insert(store.last, held);
+        Ok(store.last)
+    })
+}
+
+/// Keeps a policy.
+pub fn hold_policy(policy: Policy) -> Result<u32, Error> {
+    hold(Held::Policy(Rc::new(policy)))
+}
+
+/// Keeps a filter.
+pub fn hold_filter(filter: Revocations) -> Result<u32, Error> {
+    hold(Held::Filter(Rc::new(filter)))
+}
+
+/// Keeps a keyring.
+pub fn hold_keyring(keyring: Keyring) -> Result<u32, Error> {
+    hold(Held::Keyring(Rc::new(keyring)))
+}
+
+/// Gives back what a handle keeps; keys are overwritten.
+pub fn free(handle: u32) {
+    STORE.with_borrow_mut(|store| store.held.remove(&handle));
+}
+
+/// The policy of a handle.
+pub fn policy(handle: u32) -> Result<Rc<Policy>, Error> {
+    STORE.with_borrow(|store| match store.held.get(&handle) {
+        Some(Held::Policy(policy)) => Ok(Rc::clone(policy)),
+        _ => Err(unknown("policy")),
+    })
+}
+
+/// The filter of a handle.
+pub fn filter(handle: u32) -> Result<Rc<Revocations>, Error> {
+    STORE.with_borrow(|store| match store.held.get(&handle) {
+        Some(Held::Filter(filter)) => Ok(Rc::clone(filter)),
+        _ => Err(unknown("filter")),
+    })
+}
+
+/// The keyring of a handle.
+pub fn keyring(handle: u32) -> Result<Rc<Keyring>, Error> {
+    STORE.with_borrow(|store| match store.held.get(&handle) {
+        Some(Held::Keyring(keyring)) => Ok(Rc::clone(keyring)),
+        _ => Err(unknown("keyring")),
+    })
+}
+
+/// Says which file this core is.
+pub fn name_core(hash: String) {
+    STORE.with_borrow_mut(|store| store.core = hash);
+}
+
+/// Runs `run` with what a gateway decides by and what the isolate remembers.
+pub fn with_site<T>(
+    policy_handle: u32,
+    tickets: u32,
+    run: impl FnOnce(&Site<'_>, &mut Memory) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let (policy, keyring) = (policy(policy_handle)?, keyring(tickets)?);
+    let core = STORE.with_borrow(|store| store.core.clone());
+    let site = Site { policy: &policy, tickets: (tickets, &keyring), core: &core };
+    MEMORY.with_borrow_mut(|memory| run(&site, memory))
+}
