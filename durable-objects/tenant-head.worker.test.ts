@@ -7,6 +7,7 @@ import {
   person,
   recorded,
   signPolicy,
+  signUnchecked,
   snapshot,
   statement,
   audOf,
@@ -82,18 +83,12 @@ describe("a policy", () => {
     ["that is no JWS", () => "garbage"],
     [
       "without the rate classes that must be there",
-      () => signPolicy({ ...snapshot(tenant, 2, [anchor]), rate_classes: [] }).jws,
+      () => signUnchecked({ ...snapshot(tenant, 2, [anchor]), rate_classes: [] }),
     ],
   ])("%s is refused, and the last good one stays", async (_, bad) => {
     await publish(1);
     const before = await headOf(tenant);
-    let jws: string;
-    try {
-      jws = bad();
-    } catch {
-      return; // the core does not even sign it
-    }
-    expect(await head.publish(jws, context)).toMatchObject({ ok: false });
+    expect(await head.publish(bad(), context)).toMatchObject({ ok: false });
     expect(await headOf(tenant)).toMatchObject({ policy_version: 1, policy_hash: before.policy_hash });
     expect(await recorded(tenant)).toHaveLength(1);
   });
