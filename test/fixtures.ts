@@ -87,12 +87,19 @@ export interface PolicyParts {
   rates?: Partial<Record<string, Partial<RateClass>>>;
 }
 
+/** The role that covers every tool of a registry, our own surfaces, and a server that no policy lists. */
+export function everything(tools: readonly ToolEntry[]): PolicySnapshot["roles"][number] {
+  const own = ["talos/audit.events", "talos/authorize", "talos/health.ready", "unlisted/read_file"];
+  const names = [...new Set([...tools.map((entry) => entry.tool), ...own])].sort();
+  return {
+    id: "everything",
+    grants: names.map((name) => grant(name, { classes: ["read", "write", "destructive", "pay"] })),
+  };
+}
+
 /** A policy in which every principal may do everything that capabilities allow: one role for all, on all tools. */
 export function snapshot(parts: PolicyParts): PolicySnapshot {
   const tools = parts.tools ?? [];
-  const names = [
-    ...new Set([...tools.map((entry) => entry.tool), "talos/audit.events", "talos/authorize", "talos/health.ready"]),
-  ].sort();
   return {
     v: 1,
     tenant: parts.tenant ?? "default",
@@ -102,12 +109,7 @@ export function snapshot(parts: PolicyParts): PolicySnapshot {
     servers: parts.servers ?? [],
     tools: [...tools].sort((a, b) => (a.tool < b.tool ? -1 : 1)),
     rate_classes: ["control", "read", "session", "write"].map((name) => ({ ...RATE, ...parts.rates?.[name], name })),
-    roles: [
-      {
-        id: "everything",
-        grants: names.map((tool) => grant(tool, { classes: ["read", "write", "destructive", "pay"] })),
-      },
-    ],
+    roles: [everything(tools)],
     bindings: [{ id: "everyone", role: "everything", principal: "*", scope: { type: "global" } }],
     forbids: [],
     peps: [],

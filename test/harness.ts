@@ -126,7 +126,8 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       host: "127.0.0.1",
       port,
       cf: false,
-      defaultPersistRoot: state,
+      unsafeInspectDurableObjects: true,
+      resourcePersistencePath: state,
       handleStructuredLogs: ({ message }: { message: string }) => void logs.push(message),
       workers: [
         {

@@ -3,6 +3,7 @@ import { DECISION_CODES, type Grant } from "@talos/contracts";
 import { b64uDecode, jwsSign, sha256, b64uEncode } from "@talos/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  everything,
   grant,
   maced,
   narrow,
@@ -17,7 +18,7 @@ import {
   signed,
   statement,
 } from "../fixtures.ts";
-import { AGENT_GRANTS, MCP_HEADERS, startWorld, tampered, type World } from "../support/world.ts";
+import { AGENT_GRANTS, MCP_HEADERS, startWorld, TOOLS, tampered, type World } from "../support/world.ts";
 
 let world: World;
 const seen = new Set<string>();
@@ -30,6 +31,7 @@ beforeAll(async () => {
     tenants: ["default", "second"],
     policy: {
       over: {
+        roles: [everything(TOOLS), { id: "nothing", grants: [grant("talos/authorize")] }],
         bindings: [
           { id: "everyone", role: "everything", principal: "*", scope: { type: "global" } },
           {

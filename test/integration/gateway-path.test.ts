@@ -226,8 +226,8 @@ describe("what is refused on MCP surfaces", () => {
 
   it("a server that the policy does not list", async () => {
     const lost = person("lost");
-    const chain = root(world.operator, lost, { aud: [world.aud], grants: [grant("nowhere/read_file")] });
-    const refused = await readAnswer(await world.mcp(INITIALIZE, { as: lost, chain, server: "nowhere" }));
+    const chain = root(world.operator, lost, { aud: [world.aud], grants: [grant("unlisted/read_file")] });
+    const refused = await readAnswer(await world.mcp(INITIALIZE, { as: lost, chain, server: "unlisted" }));
     expect(refused.status).toBe(404);
     expect(refused.message.error.data.code).toBe("server.unknown");
   });

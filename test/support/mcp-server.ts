@@ -52,7 +52,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 const text = (value: string) => ({ content: [{ type: "text" as const, text: value }] });
 
 function makeServer(effects: string[]): McpServer {
-  const server = new McpServer({ name: "test-tools", version: "1.0.0" });
+  const server = new McpServer({ name: "test-tools", version: "1.0.0" }, { capabilities: { logging: {} } });
   const act = (what: string) => {
     effects.push(what);
     return text(`did ${what}`);

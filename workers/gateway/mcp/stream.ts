@@ -35,7 +35,14 @@ export interface StreamEnd {
   resumable: boolean;
 }
 
+/**
+ * A silent stream gets a comment this often: only a write shows that the caller is gone (a closed socket that nobody
+ * writes to looks like a patient reader), and proxies close what is silent for long.
+ */
+const PING_MS = 5_000;
+
 const encoder = new TextEncoder();
+const PING = encoder.encode(printSse({ comment: true }));
 
 /**
  * Pump until either side ends. Never rejects: how it ended is the answer.
@@ -44,11 +51,12 @@ const encoder = new TextEncoder();
 export async function pump(ask: StreamAsk, writer: WritableStreamDefaultWriter<Uint8Array>): Promise<StreamEnd> {
   const parser = new SseParser(LIMITS.sse_event_bytes);
   const end: StreamEnd = { gone: false, resumable: false };
-  // The caller's end of the stream fails when it disconnects: the upstream is told even when it is silent.
-  writer.closed.catch(() => {
+  const leave = (): void => {
     end.gone = true;
-    ask.signal.abort();
-  });
+    ask.signal.abort(); // the upstream is told even when it is silent
+  };
+  ask.gate.c.req.raw.signal.addEventListener("abort", leave, { once: true });
+  writer.closed.catch(leave);
   try {
     await forward(ask, parser, writer, end);
   } catch (error) {
@@ -69,9 +77,11 @@ async function forward(
   let pending = reader.read();
   let nextCheck = Date.now() + LIMITS.sse_recheck_ms;
   let lastByte = Date.now();
+  let nextPing = Date.now() + PING_MS;
   for (;;) {
     const until = Math.min(
       nextCheck,
+      nextPing,
       expiryMs(ask),
       ask.idle_ms === undefined ? Number.POSITIVE_INFINITY : lastByte + ask.idle_ms,
     );
@@ -83,6 +93,10 @@ async function forward(
     if (now >= nextCheck) {
       await recheckStream(ask);
       nextCheck = Date.now() + LIMITS.sse_recheck_ms;
+    }
+    if (now >= nextPing) {
+      await writer.write(PING);
+      nextPing = now + PING_MS;
     }
     if (read === "tick") {
       if (ask.idle_ms !== undefined && now >= lastByte + ask.idle_ms)

@@ -94,20 +94,16 @@ export async function callUpstream(ask: UpstreamAsk): Promise<UpstreamAnswer> {
   } finally {
     clearTimeout(timer);
   }
-  return judge(response, server.name);
+  return judge(response, ask.method, server.name);
 }
 
-async function judge(response: Response, server: string): Promise<UpstreamAnswer> {
+async function judge(response: Response, method: UpstreamAsk["method"], server: string): Promise<UpstreamAnswer> {
   const { status } = response;
   const type = (response.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
   const session = response.headers.get("mcp-session-id");
   const base = { status, ...(session === null ? {} : { session }) };
-  if (status < 200 || status > 299) {
+  if (status < 200 || status > 299 || status === 202 || status === 204 || method === "DELETE") {
     await response.body?.cancel().catch(() => undefined); // nobody reads it; its end may be gone already
-    return { ...base, type: "none", body: null };
-  }
-  if (status === 202 || status === 204) {
-    await response.body?.cancel().catch(() => undefined); // as above
     return { ...base, type: "none", body: null };
   }
   if (type === "application/json") return { ...base, type: "json", body: response.body };
