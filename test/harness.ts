@@ -12,6 +12,7 @@ import type { AuditEventV2, Jwk, Keysets } from "@talos/contracts";
 import { build, type Plugin } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import type { AppendAsk, Appended, LoggedEvent, LogStatus } from "../durable-objects/types.ts";
 import { developmentKeysets } from "./fixtures.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -26,6 +27,11 @@ export interface TalosOptions {
   env?: Record<string, string | undefined>;
   /** a database reached through its local endpoint; without one, projection waits */
   database?: { url: string; endpoint: string };
+  /**
+   * Further scripts of the same deployment, each with other keysets: the same code over the same objects and KV, as
+   * points of presence are while a deployment rolls out. They answer for `origin` on ports of their own.
+   */
+  edges?: Keysets[];
   /** start behind the entry that can make dependencies fail */
   faults?: boolean;
   /** keep state here (and the port), to start again on it; otherwise a folder that `stop` removes */
@@ -60,9 +66,21 @@ export interface Talos {
   evict(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string): Promise<void>;
   /** run SQL inside an object, e.g. to damage its storage */
   sql(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string, statement: string): Promise<unknown>;
+  /** a tenant's log, called as the Worker calls it */
+  log(tenant?: string): LogStub;
+  /** where each of `edges` listens */
+  edges: string[];
   /** end it without ceremony: SIGKILL to workerd */
   kill(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** What a log answers over RPC. */
+export interface LogStub {
+  append(ask: AppendAsk): Promise<Appended>;
+  get(eventId: string): Promise<LoggedEvent | null>;
+  status(): Promise<LogStatus>;
+  flush(): Promise<void>;
 }
 
 /** A free loopback port. Another process may take it before we do; then starting fails and says so. */
@@ -119,7 +137,26 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
   const keysets = options.keysets ?? developmentKeysets();
   const logs: string[] = [];
   const { code, wasm } = await bundle(options.faults === true ? "test/support/faulty-worker.ts" : "workers/index.ts");
+  const probe = await bundle("test/support/log-probe.ts");
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, "wrangler.toml"));
+  const modules = [
+    { type: "ESModule" as const, path: "/index.js", contents: code },
+    { type: "CompiledWasm" as const, path: `/${WASM}`, contents: wasm },
+  ];
+  const script = (keys: Keysets) => ({
+    ...workerOptions,
+    modulesRoot: "/",
+    modules,
+    bindings: { ...(workerOptions.bindings as Record<string, string>), ...variables(options, origin, keys) },
+  });
+  const elsewhere = Object.fromEntries(
+    Object.entries(workerOptions.durableObjects ?? {}).map(([name, object]) => [
+      name,
+      { ...(object as { className: string }), scriptName: "talos" },
+    ]),
+  );
+  const edgePorts = await Promise.all((options.edges ?? []).map(() => freePort()));
+  const probePort = await freePort();
   const children = await childPids();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -130,15 +167,20 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       resourcePersistencePath: state,
       handleStructuredLogs: ({ message }: { message: string }) => void logs.push(message),
       workers: [
+        { ...script(keysets), name: "talos" },
+        ...(options.edges ?? []).map((keys, i) => ({
+          ...script(keys),
+          name: `edge-${i}`,
+          durableObjects: elsewhere,
+          unsafeDirectSockets: [{ host: "127.0.0.1", port: edgePorts[i]! }],
+        })),
         {
-          ...workerOptions,
-          name: "talos",
+          name: "probe",
+          compatibilityDate: workerOptions.compatibilityDate!,
           modulesRoot: "/",
-          modules: [
-            { type: "ESModule", path: "/index.js", contents: code },
-            { type: "CompiledWasm", path: `/${WASM}`, contents: wasm },
-          ],
-          bindings: { ...(workerOptions.bindings as Record<string, string>), ...variables(options, origin, keysets) },
+          modules: [{ type: "ESModule", path: "/probe.js", contents: probe.code }],
+          durableObjects: elsewhere,
+          unsafeDirectSockets: [{ host: "127.0.0.1", port: probePort }],
         },
       ],
     }),
@@ -166,6 +208,8 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
     evict: (kind, name) => miniflare.unsafeEvictDurableObject("talos", kind, { name }),
     sql: async (kind, name, statement) =>
       (await miniflare.unsafeGetDurableObjectStorage("talos", kind, { name })).exec(statement),
+    log: (tenant = "default") => probed(`http://127.0.0.1:${probePort}`, tenant),
+    edges: edgePorts.map((at) => `http://127.0.0.1:${at}`),
     kill: async () => {
       for (const pid of pids) process.kill(pid, "SIGKILL");
       await miniflare.dispose();
@@ -174,6 +218,20 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       await miniflare.dispose();
       if (options.state === undefined) await rm(state, { recursive: true, force: true });
     },
+  };
+}
+
+function probed(url: string, tenant: string): LogStub {
+  const call = async (method: string, ...args: unknown[]): Promise<unknown> => {
+    const response = await fetch(url, { method: "POST", body: JSON.stringify({ tenant, method, args }) });
+    if (!response.ok) throw new Error(`the log cannot be asked: ${response.status}`);
+    return ((await response.json()) as { value: unknown }).value;
+  };
+  return {
+    append: (ask) => call("append", ask) as Promise<Appended>,
+    get: (eventId) => call("get", eventId) as Promise<LoggedEvent | null>,
+    status: () => call("status") as Promise<LogStatus>,
+    flush: () => call("flush") as Promise<void>,
   };
 }
 
