@@ -46,6 +46,7 @@ fn with_ticket() -> Parts<'static> {
 }
 
 /// Every optional header present.
+#[allow(clippy::needless_pass_by_value)]
 fn full(parts: Parts<'static>) -> Parts<'static> {
     Parts {
         mcp_session_id: Some("s-1"),
