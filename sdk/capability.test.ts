@@ -97,6 +97,6 @@ describe("a narrowed capability", () => {
   });
 
   it("is signed by its parent's holder and by nobody else", () => {
-    expect(() => narrow({ key: sub })).toThrow(expect.objectContaining({ code: "DELEGATION_INVALID" }));
+    expect(() => narrow({ key: sub })).toThrow(expect.objectContaining({ code: "SIGNATURE_INVALID" }));
   });
 });

@@ -7,6 +7,8 @@ import { expect } from "./steps.ts";
 export class Actor {
   readonly client: Client;
   readonly answers: Answered[] = [];
+  /** calls that were answered: so many intents must stand in the record */
+  served = 0;
   #mcp: McpClient | null = null;
 
   constructor(key: Key, chain: string) {
@@ -27,6 +29,7 @@ export class Actor {
   async call(tool: string, args: Record<string, unknown>): Promise<string> {
     const result = await (await this.mcp()).callTool({ name: tool, arguments: args });
     expect(result.isError !== true, `${tool} reports an error: ${JSON.stringify(result.content)}`);
+    this.served += 1;
     const [first] = result.content as { type: string; text?: string }[];
     return first?.text ?? "";
   }
@@ -42,7 +45,7 @@ export class Actor {
     throw new Error(`${tool} was not refused, it answered ${text}`);
   }
 
-  /** The last answer's headers name the intent under which the call stands in the record. */
+  /** Each call's answer names, in its headers, the intent under which the call stands in the record. */
   intents(): { id: string; promise: string | null }[] {
     return this.answers.flatMap(({ headers }) => {
       const id = headers.get("talos-intent");

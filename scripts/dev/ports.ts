@@ -18,9 +18,9 @@ export async function isFree(port: number): Promise<boolean> {
   return true;
 }
 
-/** The preferred port when it is free, else one that is. */
+/** The preferred port when it is free, else one that is; 0 prefers none. Another program may take it before we do. */
 export async function choosePort(preferred: number): Promise<number> {
-  if (await isFree(preferred)) return preferred;
+  if (preferred !== 0 && (await isFree(preferred))) return preferred;
   const server = createServer();
   server.listen(0, LOOPBACK);
   await once(server, "listening");

@@ -5,6 +5,7 @@ import { publishPolicy } from "../policy.ts";
 import type { Child } from "./children.ts";
 import { demoPolicy } from "./demo-policy.ts";
 import { startEverything } from "./everything.ts";
+import { choosePort } from "./ports.ts";
 import { holdState, noteDatabase, openState, type State, TENANT } from "./state.ts";
 import { startWorker, waitFor } from "./worker.ts";
 
@@ -45,25 +46,26 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     return stopping;
   };
   try {
-    const endpoint = startDatabase(state, options.databaseUrl);
+    // All three start at once; the Worker is told now where the database will be.
+    const port = await choosePort(0);
+    const databaseUrl = options.databaseUrl ?? EMBEDDED_URL;
+    const database = { url: databaseUrl, endpoint: `http://127.0.0.1:${port}` };
+    const worker = startWorker(state, database);
+    stops.push(() => worker.stop());
+    children.push(worker);
     const everything = startEverything(state.dir);
     // Each registers its end as soon as it runs: a failure of the other must not leave it behind.
     const settled = await Promise.allSettled([
-      endpoint.then((started) => stops.push(() => started.close())),
+      startDatabase(state, options.databaseUrl, port).then((started) => stops.unshift(() => started.close())),
       everything.then(({ child }) => {
         stops.push(() => child.stop());
         children.push(child);
       }),
     ]);
     for (const result of settled) if (result.status === "rejected") throw result.reason;
-    const databaseUrl = options.databaseUrl ?? EMBEDDED_URL;
-    const database = { url: databaseUrl, endpoint: (await endpoint).url };
     const { url: everythingUrl } = await everything;
     noteDatabase(state, database);
 
-    const worker = startWorker(state, database);
-    stops.push(() => worker.stop());
-    children.push(worker);
     const { applied } = await migrate({ databaseUrl, endpoint: database.endpoint });
     step(applied > 0 ? `database: ${applied} migrations applied` : "database: up to date");
     await waitFor(`${state.origin}/health/live`, worker);
@@ -88,13 +90,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
 }
 
-function startDatabase(state: State, databaseUrl: string | undefined): Promise<NeonEndpoint> {
+function startDatabase(state: State, databaseUrl: string | undefined, port: number): Promise<NeonEndpoint> {
   return startNeonEndpoint({
+    port,
     backend: databaseUrl ? { kind: "url", url: databaseUrl } : { kind: "pglite", dataDir: join(state.dir, "pg") },
   });
 }
 
-/** Last started, first stopped: the Worker lets go of the database before the database goes. */
+/** Back to front: the Worker lets go of the database before the database goes. */
 async function stopAll(stops: (() => Promise<void> | void)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const stop of stops.reverse()) {

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Keysets, validate } from "@talos/contracts";
+import { jcs } from "@talos/core";
 import { issueCapability, Key, leafOf, sortGrants, grant } from "@talos/sdk";
 import { generateKeysets, loadKey, readSecretFile, saveKey, writeSecretFile } from "@talos/sdk/node";
 import { root } from "../bootstrap.js";
@@ -139,6 +140,7 @@ function giveAgent(state: State): void {
 function stillGood(chain: string, state: State): boolean {
   const { claims } = leafOf(chain);
   const left = claims.exp - Date.now() / 1000;
-  const same = JSON.stringify(claims.grants) === JSON.stringify(sortGrants(AGENT_GRANTS.map(grant)));
+  const wanted = sortGrants(AGENT_GRANTS.map(grant));
+  const same = jcs(JSON.stringify(claims.grants)) === jcs(JSON.stringify(wanted));
   return same && left > RENEW_BELOW_SECONDS && claims.aud.includes(state.aud) && claims.iss === state.operator.did;
 }

@@ -188,7 +188,7 @@ export class CoreGateway {
 
   #load(tools: Partial<Record<string, "read" | "write">>): PolicyHandle {
     this.#version += 1;
-    const entries = Object.entries(tools) as [string, "read" | "write"][];
+    const entries = (Object.entries(tools) as [string, "read" | "write"][]).sort(([a], [b]) => (a < b ? -1 : 1));
     const rate = (name: string) => ({
       name,
       capacity: 100,

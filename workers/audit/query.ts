@@ -25,7 +25,9 @@ export const auditQuery: AuditQueryPort = {
 
   async get(env: Env, tenant: string, eventId: string): Promise<AuditRecord> {
     const indexed = await inIndex(env, tenant, eventId);
-    return indexed ?? (await inLog(env, tenant, eventId));
+    if (!indexed) return inLog(env, tenant, eventId);
+    const promise = await promiseOf(env, tenant, eventId);
+    return promise === null ? indexed : { ...indexed, promise };
   },
 
   async ping(env: Env): Promise<boolean> {
@@ -48,6 +50,17 @@ async function inIndex(env: Env, tenant: string, eventId: string): Promise<Audit
   try {
     const found = await searching(() => getEvent(connect(env), tenant, eventId));
     return found && fromIndex(found);
+  } catch (error) {
+    if (error instanceof TalosError && error.code === "audit.query_unavailable") return null;
+    throw error;
+  }
+}
+
+/** The log's promise of an indexed event: what makes the record verifiable. Null while the log cannot be asked. */
+async function promiseOf(env: Env, tenant: string, eventId: string): Promise<string | null> {
+  try {
+    const found = await searching(() => env.AUDIT_LOGS.getByName(tenant).get(eventId));
+    return found?.promise ?? null;
   } catch (error) {
     if (error instanceof TalosError && error.code === "audit.query_unavailable") return null;
     throw error;
