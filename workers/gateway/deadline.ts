@@ -10,7 +10,7 @@ export class DeadlinePassed extends Error {
  * @throws DeadlinePassed
  */
 export async function within<T>(work: Promise<T>, ms: number = LIMITS.object_timeout_ms): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | null = null;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new DeadlinePassed(`no answer within ${ms} ms`)), ms);
   });

@@ -133,7 +133,7 @@ export function withIdleDeadline(body: ReadableStream<Uint8Array>, ms: number): 
 
 /** A pending read, or "tick" when `ms` passed first; the read stays pending and is to be passed in again. */
 export async function readOrTick<T>(read: Promise<T>, ms: number): Promise<T | "tick"> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | null = null;
   const tick = new Promise<"tick">((resolve) => {
     timer = setTimeout(() => resolve("tick"), ms);
   });
