@@ -8,12 +8,23 @@ const core = join(root, "crypto-wasm");
 
 const steps: { name: string; command: string; args: string[]; cwd?: string; needsCargo?: boolean }[] = [
   { name: "generated contracts are up to date", command: "node", args: ["scripts/contracts.ts", "--check"] },
-  { name: "types", command: "tsc", args: ["--noEmit"] },
+  { name: "types of what runs in workerd", command: "tsc", args: ["-p", "tsconfig.json"] },
+  { name: "types of what runs in Node", command: "tsc", args: ["-p", "tsconfig.node.json"] },
   { name: "style", command: "biome", args: ["ci", "."] },
-  { name: "boundaries", command: "depcruise", args: ["--config", ".dependency-cruiser.cjs", "contracts/gen", "crypto-wasm", "durable-objects", "workers", "sdk"] },
+  {
+    name: "boundaries",
+    command: "depcruise",
+    args: ["--config", ".dependency-cruiser.cjs", "contracts/gen", "crypto-wasm", "durable-objects", "workers", "sdk"],
+  },
   { name: "house rules of the tree", command: "node", args: ["scripts/house.ts"] },
   { name: "Rust style", command: "cargo", args: ["fmt", "--all", "--check"], cwd: core, needsCargo: true },
-  { name: "Rust lints", command: "cargo", args: ["clippy", "--locked", "--all-targets", "--quiet", "--", "-D", "warnings"], cwd: core, needsCargo: true },
+  {
+    name: "Rust lints",
+    command: "cargo",
+    args: ["clippy", "--locked", "--all-targets", "--quiet", "--", "-D", "warnings"],
+    cwd: core,
+    needsCargo: true,
+  },
   { name: "the built core is what its sources say", command: "node", args: ["scripts/build-wasm.ts", "--check"] },
   { name: "sizes", command: "node", args: ["scripts/sizes.ts"] },
   { name: "tests", command: "node", args: ["scripts/test.ts"] },
@@ -26,7 +37,11 @@ for (const step of steps) {
   }
   process.stdout.write(`\n== ${step.name}\n`);
   const begun = performance.now();
-  const { status, error } = spawnSync(step.command, step.args, { cwd: step.cwd ?? root, env: toolEnv(), stdio: "inherit" });
+  const { status, error } = spawnSync(step.command, step.args, {
+    cwd: step.cwd ?? root,
+    env: toolEnv(),
+    stdio: "inherit",
+  });
   if (error) process.stderr.write(`${step.command}: ${error.message}\n`);
   if (status !== 0) {
     process.stderr.write(`\ncheck: "${step.name}" failed\n`);

@@ -12,7 +12,8 @@ const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
 for (const path of tracked.filter((p) => /(^|\/)package-lock\.json$/.test(p))) {
-  if (/"resolved": "https?:/.test(read(path))) findings.push(`${path} names a download address; run npm install with the repository's .npmrc`);
+  if (/"resolved": "https?:/.test(read(path)))
+    findings.push(`${path} names a download address; run npm install with the repository's .npmrc`);
 }
 
 for (const path of tracked.filter((p) => p.startsWith("crypto-wasm/pkg/"))) {
@@ -30,10 +31,14 @@ for (const path of tracked.filter((p) => /\.(ts|rs)$/.test(p) && !generated.test
 const table = read("docs/traceability.md");
 for (const file of readdirSync(join(root, "contracts/surfaces"))) {
   const name = file.replace(/\.json$/, "");
-  if (file.endsWith(".json") && !table.includes(`\`${name}\``)) findings.push(`docs/traceability.md has no line for the surface ${name}`);
+  if (file.endsWith(".json") && !table.includes(`\`${name}\``))
+    findings.push(`docs/traceability.md has no line for the surface ${name}`);
 }
-for (const match of table.matchAll(/`((?:contracts|crypto-wasm|durable-objects|workers|sdk|scripts|test)\/[^`\s]+\.(?:ts|rs|json|md))[`:#]/g)) {
-  if (!existsSync(join(root, match[1] as string))) findings.push(`docs/traceability.md names ${match[1]}, which is not there`);
+for (const match of table.matchAll(
+  /`((?:contracts|crypto-wasm|durable-objects|workers|sdk|scripts|test)\/[^`\s]+\.(?:ts|rs|json|md))[`:#]/g,
+)) {
+  if (!existsSync(join(root, match[1] as string)))
+    findings.push(`docs/traceability.md names ${match[1]}, which is not there`);
 }
 
 for (const finding of findings) process.stderr.write(`${finding}\n`);

@@ -24,7 +24,12 @@ function add(report: RunReport): void {
 }
 
 /** Runs a command with its output shown as it comes; resolves to its exit code and standard output. */
-function run(command: string, args: string[], env: Record<string, string>, cwd = root): Promise<{ code: number; out: string }> {
+function run(
+  command: string,
+  args: string[],
+  env: Record<string, string>,
+  cwd = root,
+): Promise<{ code: number; out: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env: toolEnv(env), stdio: ["ignore", "pipe", "inherit"] });
     let out = "";
@@ -56,7 +61,12 @@ async function cargo(): Promise<void> {
     total.skipped.push({ name: "Rust core: cargo test", reason: "no cargo on this machine" });
     return;
   }
-  const { code, out } = await run("cargo", ["test", "--locked", "--quiet", "--", "--show-output"], {}, join(root, "crypto-wasm"));
+  const { code, out } = await run(
+    "cargo",
+    ["test", "--locked", "--quiet", "--", "--show-output"],
+    {},
+    join(root, "crypto-wasm"),
+  );
   for (const [, passed, failed] of out.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed/gm)) {
     total.passed += Number(passed);
     total.failed += Number(failed);
@@ -76,7 +86,10 @@ try {
       process.stdout.write("\nIntegration tests again, on a real PostgreSQL\n");
       await vitest(["--project", "integration"], { TALOS_TEST_DATABASE_URL: database });
     } else {
-      total.skipped.push({ name: "integration tests on a real PostgreSQL", reason: "TALOS_TEST_DATABASE_URL is not set" });
+      total.skipped.push({
+        name: "integration tests on a real PostgreSQL",
+        reason: "TALOS_TEST_DATABASE_URL is not set",
+      });
     }
     await cargo();
   }
