@@ -11,7 +11,7 @@ import { readQuery } from "./app.ts";
 import { printCursor } from "./cursor.ts";
 import { auditQuery } from "./query.ts";
 import { rowsOf } from "./row.ts";
-import { batchOf, event, leafHashOf } from "./test-events.ts";
+import { batchOf, event, leafHashOf } from "../../test/support/audit-events.ts";
 
 // Starting a database takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });

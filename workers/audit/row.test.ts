@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { ProjectAsk } from "../../durable-objects/types.ts";
 import { rowsOf } from "./row.ts";
-import { batchOf, event, leafHashOf } from "./test-events.ts";
+import { batchOf, event, leafHashOf } from "../../test/support/audit-events.ts";
 
 const refused = (why: string) =>
   expect.objectContaining({

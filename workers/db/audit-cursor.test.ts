@@ -4,7 +4,7 @@ import { migrate } from "../../scripts/migrate.ts";
 import { type TestDatabase, testDatabases } from "../../scripts/neon/test-database.ts";
 import { project } from "./audit-cursor.ts";
 import { connect, type Database, sqlState } from "./client.ts";
-import { row, rows } from "./test-rows.ts";
+import { row, rows } from "../../test/support/audit-rows.ts";
 
 // Starting a database takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });

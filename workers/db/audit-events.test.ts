@@ -4,7 +4,7 @@ import { type TestDatabase, testDatabases } from "../../scripts/neon/test-databa
 import { type AuditEventRow, project } from "./audit-cursor.ts";
 import { type EventFilter, getEvent, listEvents } from "./audit-events.ts";
 import { connect, type Database } from "./client.ts";
-import { END_OF_OCTOBER_MS, eventId, row } from "./test-rows.ts";
+import { END_OF_OCTOBER_MS, eventId, row } from "../../test/support/audit-rows.ts";
 
 // Starting a database takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 60_000 });

@@ -1,4 +1,4 @@
-import type { AuditEventRow } from "./audit-cursor.ts";
+import type { AuditEventRow } from "../../workers/db/audit-cursor.ts";
 
 /** Months that lie apart, so that a run of rows crosses partitions: 2026-10-31 23:59:59 UTC. */
 export const END_OF_OCTOBER_MS = Date.UTC(2026, 9, 31, 23, 59, 59);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { AuditEventV2 } from "@talos/contracts";
 import type { ProjectAsk } from "../../durable-objects/types.ts";
-import { eventId } from "../db/test-rows.ts";
+import { eventId } from "./audit-rows.ts";
 
 const DID = "did:web:agent.example";
 const HASH = "A".repeat(43);
