@@ -8,7 +8,8 @@ import type { AdmitAsk, Admitted } from "../../durable-objects/types.ts";
 import { PublicError } from "../shared/errors.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
-import { codeOr, type Asker } from "./in-force.ts";
+import type { Asker } from "./asker.ts";
+import { codeOr } from "./in-force.ts";
 
 /** A concurrency slot held at a gate; it frees itself after its time to live should we die. */
 export interface Slot {

@@ -25,7 +25,8 @@ import { admit, releaseSlot, type Slot } from "./admission.ts";
 import { configOf } from "./config.ts";
 import { counters } from "./counters.ts";
 import type { Generation } from "./generation.ts";
-import { type Asker, exchange, holdAsked, holdForClass, holdInForce, learnExact, tryRefresh } from "./in-force.ts";
+import type { Asker } from "./asker.ts";
+import { exchange, holdAsked, holdForClass, holdInForce, learnExact, tryRefresh } from "./in-force.ts";
 
 const COVERED = [
   "talos-capability",
@@ -193,6 +194,11 @@ export interface AskOptions {
  */
 export async function decide(c: AppContext, parts: RequestParts, options: AskOptions = {}): Promise<Evaluation> {
   const asker = askerOf(c);
+  const { "talos-capability": chain, "talos-ticket": ticket } = parts.headers;
+  if (chain === undefined && ticket === undefined) {
+    counters.unauthenticated += 1; // step 1, before anything is asked of anybody
+    throw refusal({ allow: false, code: "NO_CAPABILITY" }, false);
+  }
   const evaluation = await evaluate(asker, parts);
   try {
     const { decided } = evaluation;
@@ -230,9 +236,10 @@ export function release(evaluation: Evaluation): void {
  * A refused decision as a failure. `need` and the nearest grant are shown to an authenticated holder only.
  */
 export function refusal(decision: Decision, authenticated: boolean): PublicError {
-  const code = decision.allow ? "internal" : decision.code;
-  if (code === "OK") return new PublicError("internal", {}, { decision });
-  return new PublicError(code, authenticated ? { decision } : {}, { decision });
+  // `need` holds what was asked, arguments included: the holder may see it, our log may not.
+  const { allow, code, link, grant, field } = decision;
+  if (allow || code === "OK") return new PublicError("internal", {}, { why: "an allowed decision was refused" });
+  return new PublicError(code, authenticated ? { decision } : {}, { link, grant, field });
 }
 
 const passed = new WeakMap<AppContext, Evaluation>();

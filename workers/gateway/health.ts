@@ -10,7 +10,8 @@ import { askerOf, decide, partsOf, refusal, release } from "./authorize.ts";
 import { configOf } from "./config.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
-import { type Asker, standing } from "./in-force.ts";
+import type { Asker } from "./asker.ts";
+import { standing } from "./in-force.ts";
 
 type Dependency = "ok" | "unavailable";
 interface Probe {

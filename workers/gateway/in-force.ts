@@ -7,13 +7,13 @@
  * Source: contracts/spec/in-force.md#head, #bodies.
  */
 import { type ErrorCode, type Head, isErrorCode, LIMITS, TalosError } from "@talos/contracts";
-import { filterLoad, type FilterHandle, headVerify, policyLoad, type PolicyHandle, type ToolClass } from "@talos/core";
+import { headVerify, type ToolClass } from "@talos/core";
 import type { Env } from "../env.ts";
-import type { Config } from "./config.ts";
+import type { Asker } from "./asker.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
-import { checkForMode } from "./upstream-url.ts";
-import { Generation, Held } from "./generation.ts";
+import { loadBodies } from "./bodies.ts";
+import { Generation } from "./generation.ts";
 
 interface TenantState {
   current: Generation | undefined;
@@ -33,13 +33,6 @@ function stateOf(tenant: string): TenantState {
   const state: TenantState = { current: undefined, floor: undefined, refreshing_until_ms: 0, distrusted: false };
   states.set(tenant, state);
   return state;
-}
-
-export interface Asker {
-  env: Env;
-  config: Config;
-  tenant: string;
-  waitUntil(work: Promise<unknown>): void;
 }
 
 /**
@@ -126,7 +119,7 @@ async function refresh(asker: Asker): Promise<Generation> {
     state.distrusted = false;
     return current;
   }
-  const [policy, filter] = await loadBodies(asker, head);
+  const [policy, filter] = await loadBodies(asker, head, () => state.current);
   const before = state.current;
   if (before !== undefined && (isOlder(head, before.head) || sameBodies(head, before.head))) {
     policy.release();
@@ -185,102 +178,6 @@ const sameBodies = (a: Head, b: Head): boolean =>
   a.policy_version === b.policy_version &&
   a.rev_hash === b.rev_hash &&
   a.policy_hash === b.policy_hash;
-
-async function loadBodies(asker: Asker, head: Head): Promise<[Held<PolicyHandle>, Held<FilterHandle>]> {
-  if (head.policy_hash === "")
-    throw new TalosError("policy.unavailable", { why: "none published", tenant: asker.tenant });
-  const policy = await policyOf(asker, head);
-  try {
-    return [policy, await filterOf(asker, head)];
-  } catch (error) {
-    policy.release();
-    throw error;
-  }
-}
-
-async function policyOf(asker: Asker, head: Head): Promise<Held<PolicyHandle>> {
-  const hash = head.policy_hash;
-  const at = (): Held<PolicyHandle> | undefined => {
-    const current = stateOf(asker.tenant).current;
-    return current?.head.policy_hash === hash ? current.sharePolicy() : undefined;
-  };
-  const publishers = asker.config.publishers[asker.tenant] ?? [];
-  return (
-    at() ??
-    fromBody(
-      asker,
-      `policy/${hash}`,
-      "policy.unavailable",
-      (stub) => stub.policy(hash),
-      (jws) => {
-        const known = at(); // compiled by a request that overtook this one
-        if (known !== undefined) return known;
-        counters.policy_compiles += 1;
-        const loaded = new Held(policyLoad({ jws, tenant: asker.tenant, publishers, expected_hash: hash }));
-        try {
-          checkForMode(loaded.handle.snapshot, asker.config.mode);
-        } catch (error) {
-          loaded.release();
-          throw error;
-        }
-        return loaded;
-      },
-    )
-  );
-}
-
-async function filterOf(asker: Asker, head: Head): Promise<Held<FilterHandle>> {
-  const hash = head.rev_hash;
-  const at = (): Held<FilterHandle> | undefined => {
-    const current = stateOf(asker.tenant).current;
-    return current?.head.rev_hash === hash ? current.shareFilter() : undefined;
-  };
-  return (
-    at() ??
-    fromBody(
-      asker,
-      `rev/${hash}`,
-      "head.unavailable",
-      (stub) => stub.revocations(hash),
-      (body) => {
-        const known = at();
-        if (known !== undefined) return known;
-        counters.filter_loads += 1;
-        return new Held(filterLoad({ body, tenant: asker.tenant, expected_hash: hash }));
-      },
-    )
-  );
-}
-
-type HeadStub = ReturnType<Env["TENANT_HEADS"]["getByName"]>;
-
-/**
- * A body by its hash: KV first, and the object when KV has none, has another, or is down. `load` refuses a body that
- * does not hash to its name, so a poisoned cache can delay and nothing else.
- */
-async function fromBody<T>(
-  { env, config, tenant }: Asker,
-  key: string,
-  failure: ErrorCode,
-  ask: (stub: HeadStub) => Promise<string | null>,
-  load: (body: string) => T,
-): Promise<T> {
-  try {
-    counters.kv_reads += 1;
-    const cached = await within(env.SNAPSHOTS.get(key, "text"));
-    if (cached !== null) return load(cached);
-  } catch (error) {
-    config.log("warn", "in_force.cache_unusable", { tenant, body: key.split("/")[0], error });
-  }
-  try {
-    counters.body_asks += 1;
-    const body = await within(Promise.resolve(ask(env.TENANT_HEADS.getByName(tenant))));
-    if (body !== null) return load(body);
-  } catch (cause) {
-    throw new TalosError(failure, { tenant, key }, { cause });
-  }
-  throw new TalosError(failure, { tenant, key, why: "the object has no such body" });
-}
 
 /**
  * Exact entries for items that the filter hit, kept for this generation's `rev_seq`.

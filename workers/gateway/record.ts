@@ -9,7 +9,8 @@ import { b64uEncode, sealEvent } from "@talos/core";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
 import type { Draft } from "./events.ts";
-import { type Asker, codeOr } from "./in-force.ts";
+import type { Asker } from "./asker.ts";
+import { codeOr } from "./in-force.ts";
 
 /** What AuditLog takes. */
 export interface Entry {

@@ -12,7 +12,8 @@ import { admitStatement } from "./admission.ts";
 import { askerOf } from "./authorize.ts";
 import { within } from "./deadline.ts";
 import { httpFacts } from "./events.ts";
-import { type Asker, codeOr, holdInForce, tryRefresh } from "./in-force.ts";
+import type { Asker } from "./asker.ts";
+import { codeOr, holdInForce, tryRefresh } from "./in-force.ts";
 import { checkForMode } from "./upstream-url.ts";
 
 /** A statement's nonce is kept this long: as long as the statement is taken. */
@@ -46,7 +47,7 @@ export async function revoke(c: AppContext): Promise<Response> {
   );
   if (!answer.ok)
     throw new TalosError(codeOr(answer.code, "head.unavailable"), { tenant: asker.tenant, ...answer.detail });
-  asker.waitUntil(tryRefresh(asker));
+  await tryRefresh(asker); // who asks here next finds it in force
   return c.json({ jti: answer.jti, entries: answer.entries, rev_seq: answer.rev_seq });
 }
 
@@ -93,7 +94,7 @@ export async function putPolicy(c: AppContext): Promise<Response> {
       answer.code === "policy.version_conflict" && typeof policy_version === "number" ? { policy_version } : {};
     throw new PublicError(codeOr(answer.code, "head.unavailable"), shown, { tenant: asker.tenant, ...answer.detail });
   }
-  asker.waitUntil(tryRefresh(asker));
+  await tryRefresh(asker); // who asks here next finds it in force
   return c.json({ policy_version: answer.version, policy_hash: answer.hash });
 }
 

@@ -5,26 +5,22 @@
  * durable. The outcome is durable before the answer is shown; the work runs under waitUntil, so that a caller that
  * leaves stops the upstream and not the record. Source: contracts/spec/gateway.md#mcp-streamable-http-2025-11-25.
  */
-import { LIMITS, type ServerEntry, TalosError } from "@talos/contracts";
-import { jcs, type McpFacts, type RequestFacts } from "@talos/core";
+import { LIMITS, TalosError } from "@talos/contracts";
+import type { RequestFacts } from "@talos/core";
 import { named, PublicError } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
-import { newId, randomBytes, readBody, requireMediaType } from "../../shared/request.ts";
-import { decide, type Evaluation, partsOf, release } from "../authorize.ts";
+import { randomBytes, readBody, requireMediaType } from "../../shared/request.ts";
+import { decide, partsOf, release } from "../authorize.ts";
 import { configOf } from "../config.ts";
-import { decisionEvent, type Meta } from "../events.ts";
+import { decisionEvent } from "../events.ts";
 import { buffer } from "../record.ts";
-import { type Call, type Caller, sealCall } from "./call-id.ts";
+import { type Dispatch, metaOf, prepare } from "./dispatch.ts";
 import { refuse, refuseKnown } from "./refuse.ts";
 import { type CallRecord, type Ending, recordIntent, recordOutcome } from "./outcome.ts";
-import { remember, upstreamIdOf } from "./pending.ts";
 import { type Gate, releaseMessage } from "./release.ts";
 import { checkOrigin, openSessionId, protocolVersion, sealSessionId, serverOf } from "./session.ts";
 import { pump } from "./stream.ts";
 import { callUpstream, notSent, readJson, timeoutOf, type UpstreamAnswer } from "./upstream.ts";
-
-/** A URI may be longer than one value of an event; cut so that its UTF-8 fits `meta_string_bytes` in any case. */
-const NAME_CHARACTERS = 256;
 
 export async function mcpPost(c: AppContext): Promise<Response> {
   const config = configOf(c.env, c.get("now_ms"));
@@ -60,80 +56,6 @@ export async function mcpPost(c: AppContext): Promise<Response> {
   const work = run(dispatch);
   c.executionCtx.waitUntil(work.catch(() => undefined)); // the failure is this handler's answer, below
   return work;
-}
-
-/** Everything one forwarded message needs. */
-interface Dispatch {
-  c: AppContext;
-  evaluation: Evaluation;
-  server: ServerEntry;
-  session: string | undefined;
-  mcp: McpFacts;
-  meta: Meta;
-  caller: Caller;
-  /** what goes up; absent when nothing does */
-  text: string | undefined;
-  call?: Call;
-  record?: CallRecord;
-  forget(): void;
-}
-
-interface Preparation {
-  evaluation: Evaluation;
-  server: ServerEntry;
-  session: string | undefined;
-  mcp: McpFacts;
-  meta: Meta;
-  body: Uint8Array;
-}
-
-function metaOf(c: AppContext, mcp: McpFacts, bytesIn: number): Meta {
-  const version = protocolVersion(c);
-  return {
-    bytes_in: bytesIn,
-    ...(mcp.method === undefined ? {} : { mcp_method: mcp.method }),
-    ...(mcp.name === undefined ? {} : { mcp_name: mcp.name.slice(0, NAME_CHARACTERS) }),
-    ...(mcp.id_json === undefined ? {} : { mcp_id: mcp.id_json }),
-    ...(version === undefined ? {} : { mcp_protocol_version: version }),
-  };
-}
-
-/** What goes up is printed from the canonical form of what the core read: no second reading of the caller's bytes. */
-function prepare(c: AppContext, { evaluation, server, session, mcp, meta, body }: Preparation): Dispatch {
-  const facts = evaluation.decided.request!;
-  const { tenant, config } = evaluation.asker;
-  const caller: Caller = { tenant, server: server.name, sub: facts.sub, jkt: facts.jkt, session: session ?? "" };
-  const base = { c, evaluation, server, session, mcp, meta, caller, forget: () => undefined };
-  const message = JSON.parse(jcs(body)) as Record<string, unknown>;
-  if (mcp.kind === "notification" && mcp.method === "notifications/cancelled") {
-    return { ...base, text: cancellation(caller, message) };
-  }
-  if (mcp.kind !== "request") return { ...base, text: JSON.stringify(message) };
-  const intent = mcp.call ? newId(Date.now()) : undefined;
-  const salt = randomBytes(LIMITS.commitment_salt_bytes);
-  const call: Call = { id: mcp.id_json!, method: mcp.method!, salt, ...(intent === undefined ? {} : { intent }) };
-  const upstreamId = sealCall(config.mcp, caller, call);
-  const forget = remember(caller, call.id, upstreamId);
-  const record: CallRecord | undefined =
-    intent === undefined
-      ? undefined
-      : { c, evaluation, server: server.name, intent, started_ms: Date.now(), salt, meta };
-  return {
-    ...base,
-    call,
-    forget,
-    text: JSON.stringify({ ...message, id: upstreamId }),
-    ...(record === undefined ? {} : { record }),
-  };
-}
-
-/** A cancellation under the id that went up, or nothing when no such call waits here. */
-function cancellation(caller: Caller, message: Record<string, unknown>): string | undefined {
-  const params = message.params as { requestId?: unknown } | undefined;
-  const upstreamId = upstreamIdOf(caller, JSON.stringify(params?.requestId ?? null));
-  return upstreamId === undefined
-    ? undefined
-    : JSON.stringify({ ...message, params: { ...params, requestId: upstreamId } });
 }
 
 async function run(dispatch: Dispatch): Promise<Response> {
