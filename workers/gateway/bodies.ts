@@ -3,86 +3,97 @@
  * Source: contracts/spec/in-force.md#bodies.
  */
 import { type ErrorCode, type Head, TalosError } from "@talos/contracts";
-import { type FilterHandle, filterLoad, type PolicyHandle, policyLoad } from "@talos/core";
+import { type FilterHandle, filterLoad, free, type Handle, type PolicyHandle, policyLoad } from "@talos/core";
 import type { Env } from "../env.ts";
 import type { Asker } from "./asker.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
-import { type Generation, Held } from "./generation.ts";
+import { Held } from "./generation.ts";
 import { checkForMode } from "./upstream-url.ts";
 
-/** The generation of the moment: another request may have brought a newer one while this one waited. */
-type Current = () => Generation | undefined;
+/** What is loaded, by tenant and body, as long as somebody uses it: two requests that cross compile once. */
+const policies = new Map<string, Held<PolicyHandle>>();
+const filters = new Map<string, Held<FilterHandle>>();
 
-/** Policy and filter that a head names, each loaded unless `current` holds it already; one hold on each is the caller's. */
-export async function loadBodies(
-  asker: Asker,
-  head: Head,
-  current: Current,
-): Promise<[Held<PolicyHandle>, Held<FilterHandle>]> {
-  if (head.policy_hash === "")
+/** Load everything anew, as a new isolate does; who holds a body keeps it. */
+export function forgetBodies(): void {
+  policies.clear();
+  filters.clear();
+}
+
+/** Policy and filter that a head names; one hold on each is the caller's. */
+export async function loadBodies(asker: Asker, head: Head): Promise<[Held<PolicyHandle>, Held<FilterHandle>]> {
+  if (head.policy_hash === "") {
     throw new TalosError("policy.unavailable", { why: "none published", tenant: asker.tenant });
-  const policy = await policyOf(asker, head, current);
+  }
+  const policy = await policyOf(asker, head.policy_hash);
   try {
-    return [policy, await filterOf(asker, head, current)];
+    return [policy, await filterOf(asker, head.rev_hash)];
   } catch (error) {
     policy.release();
     throw error;
   }
 }
 
-async function policyOf(asker: Asker, head: Head, current: Current): Promise<Held<PolicyHandle>> {
-  const hash = head.policy_hash;
-  const at = (): Held<PolicyHandle> | undefined => {
-    const now = current();
-    return now?.head.policy_hash === hash ? now.sharePolicy() : undefined;
-  };
-  const publishers = asker.config.publishers[asker.tenant] ?? [];
-  return (
-    at() ??
-    fromBody(
-      asker,
-      `policy/${hash}`,
-      "policy.unavailable",
-      (stub) => stub.policy(hash),
-      (jws) => {
-        const known = at(); // compiled by a request that overtook this one
-        if (known !== undefined) return known;
-        counters.policy_compiles += 1;
-        const loaded = new Held(policyLoad({ jws, tenant: asker.tenant, publishers, expected_hash: hash }));
-        try {
-          checkForMode(loaded.handle.snapshot, asker.config.mode);
-        } catch (error) {
-          loaded.release();
-          throw error;
-        }
-        return loaded;
-      },
-    )
-  );
+function policyOf(asker: Asker, hash: string): Promise<Held<PolicyHandle>> {
+  const { tenant, config } = asker;
+  const publishers = config.publishers[tenant] ?? [];
+  const from = {
+    key: `policy/${hash}`,
+    failure: "policy.unavailable",
+    ask: (stub: HeadStub) => stub.policy(hash),
+  } as const;
+  return shared(policies, asker, from, (jws) => {
+    counters.policy_compiles += 1;
+    const handle = policyLoad({ jws, tenant, publishers, expected_hash: hash });
+    try {
+      checkForMode(handle.snapshot, config.mode);
+    } catch (error) {
+      free(handle);
+      throw error;
+    }
+    return handle;
+  });
 }
 
-async function filterOf(asker: Asker, head: Head, current: Current): Promise<Held<FilterHandle>> {
-  const hash = head.rev_hash;
-  const at = (): Held<FilterHandle> | undefined => {
-    const now = current();
-    return now?.head.rev_hash === hash ? now.shareFilter() : undefined;
-  };
-  return (
-    at() ??
-    fromBody(
-      asker,
-      `rev/${hash}`,
-      "head.unavailable",
-      (stub) => stub.revocations(hash),
-      (body) => {
-        const known = at();
-        if (known !== undefined) return known;
-        counters.filter_loads += 1;
-        return new Held(filterLoad({ body, tenant: asker.tenant, expected_hash: hash }));
-      },
-    )
-  );
+function filterOf(asker: Asker, hash: string): Promise<Held<FilterHandle>> {
+  const { tenant } = asker;
+  const from = {
+    key: `rev/${hash}`,
+    failure: "head.unavailable",
+    ask: (stub: HeadStub) => stub.revocations(hash),
+  } as const;
+  return shared(filters, asker, from, (body) => {
+    counters.filter_loads += 1;
+    return filterLoad({ body, tenant, expected_hash: hash });
+  });
+}
+
+interface Source {
+  key: string;
+  failure: ErrorCode;
+  ask(stub: HeadStub): Promise<string | null>;
+}
+
+/** A hold on what is loaded under this key, loading it when nobody has. */
+async function shared<H extends Handle>(
+  table: Map<string, Held<H>>,
+  asker: Asker,
+  source: Source,
+  load: (body: string) => H,
+): Promise<Held<H>> {
+  const name = `${asker.tenant}/${source.key}`;
+  const known = table.get(name);
+  if (known !== undefined) return known.hold();
+  return fromBody(asker, source, (body) => {
+    const meanwhile = table.get(name); // loaded by a request that overtook this one
+    if (meanwhile !== undefined) return meanwhile.hold();
+    const held = new Held(load(body), () => {
+      if (table.get(name) === held) table.delete(name);
+    });
+    table.set(name, held);
+    return held;
+  });
 }
 
 type HeadStub = ReturnType<Env["TENANT_HEADS"]["getByName"]>;
@@ -93,9 +104,7 @@ type HeadStub = ReturnType<Env["TENANT_HEADS"]["getByName"]>;
  */
 async function fromBody<T>(
   { env, config, tenant }: Asker,
-  key: string,
-  failure: ErrorCode,
-  ask: (stub: HeadStub) => Promise<string | null>,
+  { key, failure, ask }: Source,
   load: (body: string) => T,
 ): Promise<T> {
   try {

@@ -8,9 +8,12 @@ import { type FilterHandle, free, type Handle, type PolicyHandle, type Revocatio
 /** A handle with its users counted. */
 export class Held<H extends Handle> {
   readonly handle: H;
+  readonly #gone: () => void;
   #users = 1;
-  constructor(handle: H) {
+  /** @param gone called when the last user let go, before the core's memory is given back */
+  constructor(handle: H, gone: () => void) {
     this.handle = handle;
+    this.#gone = gone;
   }
   hold(): this {
     this.#users += 1;
@@ -18,7 +21,9 @@ export class Held<H extends Handle> {
   }
   release(): void {
     this.#users -= 1;
-    if (this.#users === 0) free(this.handle);
+    if (this.#users > 0) return;
+    this.#gone();
+    free(this.handle);
   }
 }
 
@@ -54,13 +59,6 @@ export class Generation {
   /** A newer head said the same. */
   confirm(asOfMs: number): void {
     this.#asOfMs = Math.max(this.#asOfMs, asOfMs);
-  }
-  /** Another hold on the policy, for a generation that shares it. */
-  sharePolicy(): Held<PolicyHandle> {
-    return this.#policy.hold();
-  }
-  shareFilter(): Held<FilterHandle> {
-    return this.#filter.hold();
   }
   hold(): this {
     this.#users += 1;

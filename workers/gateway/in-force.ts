@@ -12,7 +12,7 @@ import type { Env } from "../env.ts";
 import type { Asker } from "./asker.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
-import { loadBodies } from "./bodies.ts";
+import { forgetBodies, loadBodies } from "./bodies.ts";
 import { Generation } from "./generation.ts";
 
 interface TenantState {
@@ -119,7 +119,7 @@ async function refresh(asker: Asker): Promise<Generation> {
     state.distrusted = false;
     return current;
   }
-  const [policy, filter] = await loadBodies(asker, head, () => state.current);
+  const [policy, filter] = await loadBodies(asker, head);
   const before = state.current;
   if (before !== undefined && (isOlder(head, before.head) || sameBodies(head, before.head))) {
     policy.release();
@@ -202,6 +202,7 @@ export async function learnExact({ env, tenant }: Asker, generation: Generation,
 export function forgetInForce(): void {
   for (const { current } of states.values()) current?.release();
   states.clear();
+  forgetBodies();
 }
 
 /** What this isolate has of a tenant, for readiness. */
