@@ -21,7 +21,11 @@ export function ensureInstalled() {
   process.stdout.write("Installing dependencies (once) …\n");
   rmSync(mark, { force: true });
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const result = spawnSync(npm, ["ci", "--no-audit", "--no-fund"], { cwd: root, stdio: "inherit" });
+  // Not `npm ci`: it refuses a lock file without every platform's optional binaries, and a lock written against a registry
+  // that serves one platform has only those. This installs exactly what is locked and writes nothing back. Its warnings
+  // are about engines: the packages want the Node that is being installed with them.
+  const install = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
+  const result = spawnSync(npm, install, { cwd: root, stdio: "inherit" });
   if (result.status !== 0) process.exit(result.status ?? 1);
   writeFileSync(mark, lock);
 }

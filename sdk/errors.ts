@@ -47,7 +47,7 @@ export class GatewayError extends TalosError {
   constructor(problem: GatewayProblem) {
     super(problem.code as ErrorCode, { ...problem });
     this.problem = problem;
-    this.message = `${problem.code}: ${problem.title}${reason(problem)}`;
+    this.message = `${problem.code}: ${problem.title.replace(/\.$/, "")}${reason(problem)}`;
   }
   /** HTTP status of the answer. */
   get status(): number {
@@ -61,8 +61,8 @@ export class GatewayError extends TalosError {
 function reason(problem: GatewayProblem): string {
   const { decision } = problem;
   if (!decision?.field) return "";
-  const asked = decision.need === undefined ? "" : ` (asked for ${JSON.stringify(decision.need)})`;
-  return ` at ${decision.field}${asked}`;
+  const asked = decision.need === undefined ? "" : `, asked for ${JSON.stringify(decision.need)}`;
+  return ` (at ${decision.field}${asked})`;
 }
 
 /** An error body is short; whatever is longer is not one of ours. */

@@ -58,7 +58,7 @@ function parse(lines: string[]): ServerSentEvent | null {
     else if (name === "event") event.event = value;
     else if (name === "id") event.id = value;
   }
-  if (data.length === 0) return null;
   event.data = data.join("\n");
-  return event;
+  // Without data an event is not dispatched: MCP servers send such ones to set an id (priming).
+  return event.data === "" ? null : event;
 }

@@ -134,6 +134,7 @@ describe("event streams", () => {
 
   it("lose an event that was not finished, and refuse one without end", async () => {
     expect(await all("data: half\n")).toEqual([]);
+    expect(await all("id: 1\ndata:\n\n")).toEqual([]);
     await expect(all(`data: ${"x".repeat(100)}`)).rejects.toMatchObject({ code: "client.answer_invalid" });
     await expect(all(...Array.from({ length: 20 }, () => "data: 1234\n"))).rejects.toMatchObject({
       code: "client.answer_invalid",

@@ -12,7 +12,7 @@ if (process.features.typescript) {
 } else {
   const pinned = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "node_modules", ".bin", "node");
   if (!existsSync(pinned)) {
-    process.stderr.write("talos: needs Node 22.18 or newer, or the repository's own after `npm ci`\n");
+    process.stderr.write("talos: needs Node 22.18 or newer, or the one that `npm start` installs\n");
     process.exit(2);
   }
   const child = spawnSync(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
