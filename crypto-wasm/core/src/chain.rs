@@ -80,7 +80,7 @@ impl Chain {
     /// # Errors
     /// `internal`, never: a chain has a link.
     pub fn root(&self) -> Result<&SignedLink, Error> {
-        self.links.first().ok_or(EMPTY)
+        self.links.first().ok_or_else(empty)
     }
 
     /// The last link: what is evaluated, and whose holder signs requests.
@@ -88,7 +88,7 @@ impl Chain {
     /// # Errors
     /// `internal`, never: a chain has a link.
     pub fn leaf(&self) -> Result<&SignedLink, Error> {
-        self.links.last().ok_or(EMPTY)
+        self.links.last().ok_or_else(empty)
     }
 
     /// Step 3: every holder's DID is its key's, and every link lies within its parent.
@@ -187,7 +187,10 @@ impl Chain {
     }
 }
 
-const EMPTY: Error = Error::new(Code::Internal, "a chain without links");
+#[cold]
+fn empty() -> Error {
+    Error::new(Code::Internal, "a chain without links")
+}
 
 fn untrusted() -> Error {
     Error::new(Code::UntrustedIssuer, "the root's issuer is no anchor").in_link(0).at("iss")
@@ -195,7 +198,7 @@ fn untrusted() -> Error {
 
 /// `SIGNATURE_INVALID` of the link `index`.
 #[must_use]
-pub const fn bad_signature(index: usize) -> Error {
+pub fn bad_signature(index: usize) -> Error {
     Error::new(Code::SignatureInvalid, "the signature of a link").in_link(index)
 }
 

@@ -30,15 +30,15 @@ impl Cursor {
     /// # Errors
     /// `audit.cursor_invalid` for every text that [`Cursor::print`] does not give.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        const BAD: Error = Error::new(Code::AuditCursorInvalid, "not a cursor");
+        let bad = || Error::new(Code::AuditCursorInvalid, "not a cursor");
         if text.len() > CURSOR_BYTES {
-            return Err(BAD);
+            return Err(bad());
         }
-        let bytes = b64::decode(text).map_err(|_| BAD)?;
-        let plain = core::str::from_utf8(&bytes).map_err(|_| BAD)?;
-        let (time, event_id) = plain.split_once(':').ok_or(BAD)?;
-        let ts_ms = parse_integer(time).filter(|time| *time <= MAX_MS).ok_or(BAD)?;
-        if uuidv7::valid(event_id) { Ok(Self { ts_ms, event_id: event_id.to_owned() }) } else { Err(BAD) }
+        let bytes = b64::decode(text).map_err(|_| bad())?;
+        let plain = core::str::from_utf8(&bytes).map_err(|_| bad())?;
+        let (time, event_id) = plain.split_once(':').ok_or_else(bad)?;
+        let ts_ms = parse_integer(time).filter(|time| *time <= MAX_MS).ok_or_else(bad)?;
+        if uuidv7::valid(event_id) { Ok(Self { ts_ms, event_id: event_id.to_owned() }) } else { Err(bad()) }
     }
 }
 

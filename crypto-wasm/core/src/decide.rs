@@ -6,6 +6,7 @@
 use crate::grant::{Class, FEW, Grant};
 use crate::json::{Value, print};
 use crate::path::{Pattern, is_path};
+use crate::error::Refusal;
 use crate::{Code, Error};
 
 /// The longest argument, in bytes of canonical JSON, that a refusal shows again (schemas/capability/decision.schema.json).
@@ -279,7 +280,8 @@ impl Decision {
 impl From<Error> for Decision {
     /// The refusal for a check that failed. Never allows: an error with the code `OK` becomes `internal`.
     fn from(error: Error) -> Self {
-        let code = if error.code == Code::Ok { Code::Internal } else { error.code };
-        Self { code, link: error.link, grant: error.grant, field: error.field, need: None }
+        let Refusal { code, field, link, grant, .. } = error.into_refusal();
+        let code = if code == Code::Ok { Code::Internal } else { code };
+        Self { code, link, grant, field, need: None }
     }
 }

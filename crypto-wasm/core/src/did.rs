@@ -67,7 +67,7 @@ pub fn key_of(did: &str) -> Result<Option<[u8; 32]>, Error> {
 /// # Errors
 /// `MALFORMED` for anything but `did:web:host[%3Aport][:path…]` with a lower-case host.
 pub fn web_url(did: &str) -> Result<String, Error> {
-    let mut parts = did.strip_prefix("did:web:").ok_or(Error::malformed("not a did:web"))?.split(':');
+    let mut parts = did.strip_prefix("did:web:").ok_or_else(|| Error::malformed("not a did:web"))?.split(':');
     let authority = parts.next().unwrap_or_default();
     let (host, port) = match authority.split_once("%3A") {
         None => (authority, None),
@@ -116,7 +116,7 @@ pub fn web_url(did: &str) -> Result<String, Error> {
 /// `MALFORMED` when it is no origin of http or https with a lower-case host.
 pub fn web_of_origin(origin: &str) -> Result<String, Error> {
     let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    let authority = authority.filter(|authority| !authority.contains('%')).ok_or(Error::malformed("not an origin"))?;
+    let authority = authority.filter(|authority| !authority.contains('%')).ok_or_else(|| Error::malformed("not an origin"))?;
     let did = format!("did:web:{}", authority.replace(':', "%3A"));
     web_url(&did)?;
     Ok(did)
@@ -180,9 +180,9 @@ fn base58(bytes: &[u8]) -> String {
 
 /// The key behind the 47 digits of a did:key. Five digits at a time, since every link names two DIDs.
 fn unbase58(text: &str) -> Result<[u8; 32], Error> {
-    const BAD: Error = Error::malformed("a did:key that is no Ed25519 key");
+    let bad = || Error::malformed("a did:key that is no Ed25519 key");
     if text.len() != KEY_DIGITS {
-        return Err(BAD);
+        return Err(bad());
     }
     let mut limbs = [0u32; 9]; // little-endian; 34 bytes and two to spare
     for group in text.as_bytes().chunks(5) {
@@ -191,7 +191,7 @@ fn unbase58(text: &str) -> Result<[u8; 32], Error> {
         for character in group {
             let digit = BASE58_DIGITS.get(usize::from(*character)).copied().unwrap_or(NO_DIGIT);
             if digit == NO_DIGIT {
-                return Err(BAD);
+                return Err(bad());
             }
             scale *= 58;
             carry = carry * 58 + u64::from(digit);
@@ -208,8 +208,8 @@ fn unbase58(text: &str) -> Result<[u8; 32], Error> {
     }
     // 58^47 < 2^288, so nothing was carried out; the two spare bytes must be zero.
     match bytes.split_first_chunk::<4>() {
-        Some((&[0, 0, 0xed, 0x01], key)) => key.try_into().map_err(|_| BAD),
-        _ => Err(BAD),
+        Some((&[0, 0, 0xed, 0x01], key)) => key.try_into().map_err(|_| bad()),
+        _ => Err(bad()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One error for the whole core, with a code that the contract names.
 
 use core::fmt;
+use core::ops::Deref;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
@@ -97,8 +98,14 @@ codes! {
 }
 
 /// A refusal. `field`, `link` and `grant` say where, as in contracts/spec/capability.md#decision; `detail` is for logs.
+///
+/// One pointer wide: it travels through every `?` of the crate, and refusing is rare.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(Box<Refusal>);
+
+/// What an [`Error`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
     /// What went wrong.
     pub code: Code,
     /// The member or header that is at fault.
@@ -111,51 +118,83 @@ pub struct Error {
     pub detail: &'static str,
 }
 
+impl Deref for Error {
+    type Target = Refusal;
+
+    fn deref(&self) -> &Refusal {
+        &self.0
+    }
+}
+
 impl Error {
     /// An error with a code and a phrase for logs.
     #[must_use]
-    pub const fn new(code: Code, detail: &'static str) -> Self {
-        Self { code, field: None, link: None, grant: None, detail }
+    #[cold]
+    #[inline(never)]
+    pub fn new(code: Code, detail: &'static str) -> Self {
+        Self(Box::new(Refusal { code, field: None, link: None, grant: None, detail }))
     }
 
     /// `MALFORMED` with a phrase for logs.
     #[must_use]
-    pub const fn malformed(detail: &'static str) -> Self {
+    #[cold]
+    #[inline(never)]
+    pub fn malformed(detail: &'static str) -> Self {
         Self::new(Code::Malformed, detail)
     }
 
     /// `LIMIT_EXCEEDED` with a phrase for logs.
     #[must_use]
-    pub const fn limit(detail: &'static str) -> Self {
+    #[cold]
+    #[inline(never)]
+    pub fn limit(detail: &'static str) -> Self {
         Self::new(Code::LimitExceeded, detail)
     }
 
     /// Says which member is at fault.
     #[must_use]
-    pub fn at(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+    pub fn at(self, field: impl Into<String>) -> Self {
+        self.in_field(field.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn in_field(mut self, field: String) -> Self {
+        self.0.field = Some(field);
         self
     }
 
     /// Says which link is at fault.
     #[must_use]
-    pub const fn in_link(mut self, index: usize) -> Self {
-        self.link = Some(index);
+    #[cold]
+    #[inline(never)]
+    pub fn in_link(mut self, index: usize) -> Self {
+        self.0.link = Some(index);
         self
     }
 
     /// Says which grant is at fault.
     #[must_use]
-    pub const fn in_grant(mut self, index: usize) -> Self {
-        self.grant = Some(index);
+    #[cold]
+    #[inline(never)]
+    pub fn in_grant(mut self, index: usize) -> Self {
+        self.0.grant = Some(index);
         self
     }
 
     /// The same place under another code, for callers whose contract names the failure differently.
     #[must_use]
-    pub const fn with_code(mut self, code: Code) -> Self {
-        self.code = code;
+    #[cold]
+    #[inline(never)]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.0.code = code;
         self
+    }
+
+    /// What it says, for whoever passes it on.
+    #[must_use]
+    pub fn into_refusal(self) -> Refusal {
+        *self.0
     }
 }
 

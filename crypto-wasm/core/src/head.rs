@@ -176,7 +176,7 @@ mod tests {
     fn field(result: Result<impl std::fmt::Debug, Error>) -> String {
         let error = result.unwrap_err();
         assert_eq!(error.code, Code::HeadInconsistent);
-        error.field.unwrap_or_default()
+        error.field.clone().unwrap_or_default()
     }
 
     #[test]

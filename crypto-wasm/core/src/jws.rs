@@ -25,9 +25,9 @@ pub struct Jws {
 /// `MALFORMED` when it is not three parts of strict base64url, the header is no JSON object with `alg` `EdDSA`, or the signature
 /// is not 64 bytes.
 pub fn parse(text: &str) -> Result<Jws, Error> {
-    let bad = Error::malformed("not a compact JWS");
-    let (signing_input, signature) = text.rsplit_once('.').ok_or(bad.clone())?;
-    let (header, payload) = signing_input.split_once('.').ok_or(bad.clone())?;
+    let bad = || Error::malformed("not a compact JWS");
+    let (signing_input, signature) = text.rsplit_once('.').ok_or_else(bad)?;
+    let (header, payload) = signing_input.split_once('.').ok_or_else(bad)?;
     let header = json::parse_signed(&b64::decode(header)?)?;
     if header.get("alg").and_then(Value::as_str) != Some("EdDSA") {
         return Err(Error::malformed("a JWS with another alg").at("alg"));
@@ -36,7 +36,7 @@ pub fn parse(text: &str) -> Result<Jws, Error> {
         header,
         payload_bytes: b64::decode(payload)?,
         signing_input: signing_input.as_bytes().to_vec(),
-        signature: b64::decode(signature)?.try_into().map_err(|_| bad)?,
+        signature: b64::decode(signature)?.try_into().map_err(|_| bad())?,
     })
 }
 

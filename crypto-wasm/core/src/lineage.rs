@@ -224,7 +224,7 @@ mod tests {
                 lineage(2).members().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             change(&mut members);
             let value = Value::Obj(members);
-            Lineage::read(&mut Fields::new(&value).unwrap()).unwrap_err().field.unwrap()
+            Lineage::read(&mut Fields::new(&value).unwrap()).unwrap_err().field.clone().unwrap()
         };
         assert_eq!(refused(&|members| members[0].1 = Value::Arr(vec![])), "links");
         assert_eq!(refused(&|members| members[0].1 = Value::Arr(vec![Value::Null])), "links");

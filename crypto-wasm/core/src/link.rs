@@ -128,7 +128,7 @@ fn parse_aud(items: &[Value]) -> Result<Vec<String>, Error> {
         return Err(Error::limit("too many audiences").at("aud"));
     }
     let texts: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
-    texts.ok_or(Error::malformed("an audience that is no string").at("aud"))
+    texts.ok_or_else(|| Error::malformed("an audience that is no string").at("aud"))
 }
 
 fn check_aud(aud: &[String]) -> Result<(), Error> {

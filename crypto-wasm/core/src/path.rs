@@ -33,7 +33,7 @@ pub fn is_path(text: &str) -> bool {
 /// # Errors
 /// `MALFORMED` for a query, a fragment, an upper-case scheme or authority, an authority `-`, or what is no path then.
 pub fn from_uri(uri: &str) -> Result<String, Error> {
-    let (scheme, rest) = uri.split_once(':').ok_or(Error::malformed("a resource URI without scheme"))?;
+    let (scheme, rest) = uri.split_once(':').ok_or_else(|| Error::malformed("a resource URI without scheme"))?;
     let mut letters = scheme.bytes();
     let scheme_fits = letters.next().is_some_and(|byte| byte.is_ascii_lowercase())
         && letters.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
@@ -72,12 +72,12 @@ impl Pattern {
         if value.as_str() == Some("any") {
             return Ok(Self::Any);
         }
-        let bad = Error::malformed("not a pattern");
-        let mut fields = Fields::new(value).map_err(|_| bad.clone())?;
+        let bad = || Error::malformed("not a pattern");
+        let mut fields = Fields::new(value).map_err(|_| bad())?;
         let pattern = match (fields.opt_str("prefix")?, fields.opt_str("exact")?) {
             (Some(path), None) if path == "/" || is_path(path) => Self::Prefix(path.to_owned()),
             (None, Some(path)) if is_path(path) => Self::Exact(path.to_owned()),
-            _ => return Err(bad),
+            _ => return Err(bad()),
         };
         fields.finish()?;
         Ok(pattern)

@@ -152,7 +152,7 @@ fn compile(payload: &Value, hash: String, tenant: &str) -> Result<Policy, Error>
     let forbids = list(&mut fields, "forbids", limits::FORBIDS, Forbid::parse)?;
     let peps = list(&mut fields, "peps", limits::PEPS, Pep::parse)?;
     let revoked = list(&mut fields, "revoked_keys", limits::REVOKED_KEYS, |item| {
-        let text = item.as_str().ok_or(Error::malformed("not a thumbprint"))?;
+        let text = item.as_str().ok_or_else(|| Error::malformed("not a thumbprint"))?;
         b64::decode32(text).map(|_| text.to_owned())
     })?;
     let unregistered_destructive = match fields.str("unregistered").map_err(bad)? {

@@ -139,7 +139,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut Promise)| {
             let mut changed = promise();
             change(&mut changed);
-            Promise::from_value(&changed.to_value()).unwrap_err().field.unwrap()
+            Promise::from_value(&changed.to_value()).unwrap_err().field.clone().unwrap()
         };
         assert_eq!(refused(&|promise| promise.event_id = "x".into()), "event_id");
         assert_eq!(refused(&|promise| promise.log = String::new()), "log");

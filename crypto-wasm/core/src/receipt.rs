@@ -165,7 +165,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut Receipt)| {
             let mut changed = receipt();
             change(&mut changed);
-            Receipt::from_value(&changed.to_value()).unwrap_err().field.unwrap()
+            Receipt::from_value(&changed.to_value()).unwrap_err().field.clone().unwrap()
         };
         assert_eq!(refused(&|receipt| receipt.allow = false), "code");
         assert_eq!(refused(&|receipt| receipt.code = "REVOKED".into()), "code");

@@ -278,7 +278,7 @@ fn foreign() -> Error {
 
 /// `REVOKED` at the link with this index.
 #[must_use]
-pub const fn revoked(link: usize) -> Error {
+pub fn revoked(link: usize) -> Error {
     Error::new(Code::Revoked, "a link, key or epoch is revoked").in_link(link)
 }
 

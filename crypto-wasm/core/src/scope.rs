@@ -37,12 +37,12 @@ pub fn parse(scope: &str) -> Result<Grant, Error> {
     if scope.len() > SCOPE_BYTES {
         return Err(Error::limit("a scope string that is too long"));
     }
-    let bad = Error::malformed("not a scope string");
+    let bad = || Error::malformed("not a scope string");
     let parts: Vec<&str> = scope.splitn(6, ':').collect();
     let (tool, classes, actions, resource, closed) = match parts.as_slice() {
         [tool, classes, actions, resource] => (*tool, *classes, *actions, *resource, false),
         [tool, classes, actions, resource, "closed"] => (*tool, *classes, *actions, *resource, true),
-        _ => return Err(bad),
+        _ => return Err(bad()),
     };
     let classes: Option<Vec<Class>> = classes.split('+').map(Class::of).collect();
     let actions = match actions {
@@ -52,14 +52,14 @@ pub fn parse(scope: &str) -> Result<Grant, Error> {
     if let Actions::Set(set) = &actions
         && !(set.len() <= ACTIONS && set.iter().all(|action| is_action(action)) && set.is_sorted_by(|a, b| a < b))
     {
-        return Err(bad);
+        return Err(bad());
     }
-    let path = |text: &str| unescape(text).ok_or(bad.clone());
+    let path = |text: &str| unescape(text).ok_or_else(bad);
     let resource = match (resource, resource.strip_prefix('='), resource.strip_prefix('^')) {
         ("*", _, _) => Pattern::Any,
         (_, Some(exact), _) => Pattern::Exact(path(exact)?),
         (_, _, Some(prefix)) => Pattern::Prefix(path(prefix)?),
-        _ => return Err(bad),
+        _ => return Err(bad()),
     };
     let fits = match &resource {
         Pattern::Any => true,
@@ -68,14 +68,14 @@ pub fn parse(scope: &str) -> Result<Grant, Error> {
     };
     let grant = Grant {
         tool: tool.to_owned(),
-        classes: Classes::of(&classes.ok_or(bad.clone())?),
+        classes: Classes::of(&classes.ok_or_else(bad)?),
         actions,
         resource,
         args: vec![],
         closed,
     };
     // What would be printed otherwise is refused: classes out of order or twice, escapes that are not needed.
-    if fits && is_tool(tool) && print(&grant)? == scope { Ok(grant) } else { Err(bad) }
+    if fits && is_tool(tool) && print(&grant)? == scope { Ok(grant) } else { Err(bad()) }
 }
 
 /// Percent-encodes what may not stand in a scope, by UTF-8 byte. A path holds no `%`, so this can be undone.

@@ -165,28 +165,28 @@ impl Keyring {
     /// # Errors
     /// `MALFORMED` for everything that does not open: no key of that id, one whose time is over, any changed bit.
     pub fn open(&self, text: &str, now_seconds: u64) -> Result<Zeroizing<Vec<u8>>, Error> {
-        const BAD: Error = Error::malformed("a text that does not open");
+        let bad = || Error::malformed("a text that does not open");
         if text.len() > self.purpose.most_characters() {
-            return Err(BAD);
+            return Err(bad());
         }
-        let bytes = b64::decode(text).map_err(|_| BAD)?;
-        let (&[version, kid_len], rest) = bytes.split_first_chunk::<2>().ok_or(BAD)?;
-        let (kid, rest) = rest.split_at_checked(usize::from(kid_len)).ok_or(BAD)?;
-        let (salt, ciphertext) = rest.split_first_chunk::<SALT_BYTES>().ok_or(BAD)?;
+        let bytes = b64::decode(text).map_err(|_| bad())?;
+        let (&[version, kid_len], rest) = bytes.split_first_chunk::<2>().ok_or_else(bad)?;
+        let (kid, rest) = rest.split_at_checked(usize::from(kid_len)).ok_or_else(bad)?;
+        let (salt, ciphertext) = rest.split_first_chunk::<SALT_BYTES>().ok_or_else(bad)?;
         if version != VERSION || ciphertext.len() < TAG_BYTES {
-            return Err(BAD);
+            return Err(bad());
         }
-        let key = self.keys.iter().find(|key| key.kid.as_bytes() == kid).ok_or(BAD)?;
+        let key = self.keys.iter().find(|key| key.kid.as_bytes() == kid).ok_or_else(bad)?;
         if let Status::Accept { not_after: Some(end) } = key.status
             && now_seconds >= end
         {
-            return Err(BAD);
+            return Err(bad());
         }
-        let (aad, _) = bytes.split_at_checked(bytes.len() - ciphertext.len()).ok_or(BAD)?;
+        let (aad, _) = bytes.split_at_checked(bytes.len() - ciphertext.len()).ok_or_else(bad)?;
         cipher(self.purpose, &key.key, salt)?
             .decrypt(&Nonce::default(), Payload { msg: ciphertext, aad })
             .map(Zeroizing::new)
-            .map_err(|_| BAD)
+            .map_err(|_| bad())
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
         let refused = |keys: Vec<SealingKey>| {
             let error = Keyring::new(Purpose::Ticket, keys).unwrap_err();
             assert_eq!(error.code, Code::ConfigIncomplete);
-            error.field.unwrap()
+            error.field.clone().unwrap()
         };
         assert_eq!(refused(vec![]), "status");
         assert_eq!(refused(vec![key("a", 1, Status::Staged)]), "status");

@@ -60,7 +60,7 @@ fn narrowed(claims: &Value, parent: &Link) -> Result<Narrowed, Error> {
 }
 
 fn audience(value: &Value) -> Result<String, Error> {
-    value.as_str().map(str::to_owned).ok_or(Error::malformed("not a string").at("aud"))
+    value.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("not a string").at("aud"))
 }
 
 /// The links of a chain, read and not trusted.
@@ -113,7 +113,7 @@ fn read_trust(value: &Value) -> Result<Trust, Error> {
 }
 
 fn read_grants(text: &str) -> Result<Vec<Grant>, Error> {
-    parse_grants(object(text)?.as_arr().ok_or(Error::malformed("not an array").at("grants"))?, ROLE_GRANTS)
+    parse_grants(object(text)?.as_arr().ok_or_else(|| Error::malformed("not an array").at("grants"))?, ROLE_GRANTS)
 }
 
 /// `{"ok"}`, or `{"ok","grant","field"}`.
@@ -153,7 +153,7 @@ pub fn explain(grants: &str, need: &str) -> Answer<String> {
         let grants = read_grants(grants)?;
         let need = object(need)?;
         let mut fields = Fields::new(&need)?;
-        let class = Class::of(fields.str("class")?).ok_or(Error::malformed("not a class").at("class"))?;
+        let class = Class::of(fields.str("class")?).ok_or_else(|| Error::malformed("not a class").at("class"))?;
         let args = match fields.opt("args") {
             None => &[][..],
             Some(_) => fields.obj("args")?,

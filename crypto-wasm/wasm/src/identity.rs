@@ -34,7 +34,7 @@ pub fn did_jwk(x: &str) -> Answer<String> {
 #[wasm_bindgen]
 pub fn did_to_x(text: &str) -> Answer<String> {
     did::key_of(text)
-        .and_then(|key| key.ok_or(Error::malformed("this DID encodes no key").at("did")))
+        .and_then(|key| key.ok_or_else(|| Error::malformed("this DID encodes no key").at("did")))
         .map(|x| b64::encode(&x))
         .or_refuse()
 }
@@ -59,7 +59,7 @@ fn document(did: &str, keys: &str) -> Result<String, Error> {
 
 /// `[{"kid","x"}…]`.
 pub fn published(keys: &Value) -> Result<Vec<(String, [u8; 32])>, Error> {
-    let keys = keys.as_arr().ok_or(Error::malformed("not an array").at("keys"))?;
+    let keys = keys.as_arr().ok_or_else(|| Error::malformed("not an array").at("keys"))?;
     keys.iter().map(|key| Ok((text(key, "kid")?.to_owned(), b64::decode32(text(key, "x")?)?))).collect()
 }
 

@@ -22,7 +22,7 @@ fn int(number: u64) -> Value {
 pub fn policy_load(text: &str, tenant: &str, publishers: &str, expected_hash: Option<String>) -> Answer<String> {
     let load = || {
         let publishers = object(publishers)?;
-        let publishers = publishers.as_arr().ok_or(Error::malformed("not an array").at("publishers"))?;
+        let publishers = publishers.as_arr().ok_or_else(|| Error::malformed("not an array").at("publishers"))?;
         let keys = publishers.iter().map(jwk::parse).collect::<Result<Vec<_>, _>>()?;
         let policy = policy::load(text, tenant, &keys, expected_hash.as_deref())?;
         let snapshot = jws::parse(text)?.payload()?;
@@ -67,7 +67,7 @@ pub fn filter_build(args: &str) -> Answer<String> {
     let build = || {
         let args = object(args)?;
         let mut fields = Fields::new(&args)?;
-        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or(Error::malformed("not a string").at("entries"));
+        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("not a string").at("entries"));
         let entries = fields.arr("entries")?.iter().map(text).collect::<Result<Vec<_>, _>>()?;
         let rev_seq = fields.int("rev_seq", 0, talos_core::limits::MAX_SAFE_INTEGER)?.unsigned_abs();
         let (body, hash) = revocation::build(fields.str("tenant")?, rev_seq, &entries)?;
@@ -113,9 +113,9 @@ pub fn head_follows(head: &str, seen: &str, now_ms: u64) -> Answer<()> {
 pub fn keyring_load(keys: String, purpose: &str) -> Answer<String> {
     let load = || {
         let keys = Zeroizing::new(keys);
-        let purpose = Purpose::named(purpose).ok_or(Error::malformed("not a purpose").at("purpose"))?;
+        let purpose = Purpose::named(purpose).ok_or_else(|| Error::malformed("not a purpose").at("purpose"))?;
         let keys = object(&keys)?;
-        let keys = keys.as_arr().ok_or(Error::malformed("not an array").at("keys"))?;
+        let keys = keys.as_arr().ok_or_else(|| Error::malformed("not an array").at("keys"))?;
         let keys = keys.iter().map(sealing_key).collect::<Result<Vec<_>, _>>()?;
         let handle = store::hold_keyring(Keyring::new(purpose, keys)?)?;
         Ok(json::print(&Value::obj([("handle", int(handle.into()))])))
@@ -245,7 +245,7 @@ pub fn seal_text(keyring: u32, salt: &[u8], text: &str) -> Answer<String> {
 pub fn open_text(keyring: u32, sealed: &str, now_ms: u64) -> Answer<String> {
     let open = || {
         let plaintext = store::keyring(keyring)?.open(sealed, now_ms / 1_000)?;
-        let text = plaintext.strip_prefix(TEXT).ok_or(Error::malformed("it holds something else"))?;
+        let text = plaintext.strip_prefix(TEXT).ok_or_else(|| Error::malformed("it holds something else"))?;
         core::str::from_utf8(text).map(str::to_owned).map_err(|_| Error::malformed("not UTF-8"))
     };
     open().or_refuse()

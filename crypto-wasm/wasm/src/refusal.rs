@@ -1,6 +1,7 @@
 //! How a refusal crosses into JavaScript.
 
 use talos_core::json::{self, Value};
+use talos_core::error::Refusal;
 use talos_core::{Code, Error};
 use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;
@@ -11,14 +12,15 @@ pub type Answer<T> = Result<T, JsValue>;
 /// `CODE {"detail":…,"field":…}`.
 pub fn refuse(error: Error) -> JsValue {
     let index = |index: usize| Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
+    let Refusal { code, field, link, grant, detail } = error.into_refusal();
     let members = [
-        Some(("detail", Value::str(error.detail))),
-        error.field.map(|field| ("field", Value::Str(field))),
-        error.link.map(|link| ("link", index(link))),
-        error.grant.map(|grant| ("grant", index(grant))),
+        Some(("detail", Value::str(detail))),
+        field.map(|field| ("field", Value::Str(field))),
+        link.map(|link| ("link", index(link))),
+        grant.map(|grant| ("grant", index(grant))),
     ];
     let detail = json::print(&Value::obj(members.into_iter().flatten()));
-    JsValue::from_str(&format!("{} {detail}", error.code.as_str()))
+    JsValue::from_str(&format!("{} {detail}", code.as_str()))
 }
 
 /// Lifts the core's results.

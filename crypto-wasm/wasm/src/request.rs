@@ -172,8 +172,8 @@ pub fn filter_list(frame: &[u8], policy: u32, tickets: u32, verdicts: &str, args
     let filter = || {
         let args = object(args)?;
         let mut fields = Fields::new(&args)?;
-        let kind = Kind::named(fields.str("kind")?).ok_or(Error::malformed("not a kind of list").at("kind"))?;
-        let text = |value: &'_ Value| value.as_str().map(str::to_owned).ok_or(Error::malformed("not a string").at("names"));
+        let kind = Kind::named(fields.str("kind")?).ok_or_else(|| Error::malformed("not a kind of list").at("kind"))?;
+        let text = |value: &'_ Value| value.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("not a string").at("names"));
         let names = fields.arr("names")?.iter().map(text).collect::<Result<Vec<_>, _>>()?;
         fields.finish()?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -43,7 +43,7 @@ fn hold(held: Held) -> Result<u32, Error> {
         if store.held.len() >= HANDLES {
             return Err(Error::new(Code::Internal, "too many handles; free what is no longer in force"));
         }
-        store.last = store.last.checked_add(1).ok_or(Error::new(Code::Internal, "no handle left"))?;
+        store.last = store.last.checked_add(1).ok_or_else(|| Error::new(Code::Internal, "no handle left"))?;
         store.held.insert(store.last, held);
         Ok(store.last)
     })

@@ -193,7 +193,7 @@ pub(super) fn each<T>(items: &[Value], read: impl Fn(&Value) -> Result<T, Error>
 }
 
 fn message(request: &Request<'_>) -> Result<Asked, Error> {
-    let server = request.server.ok_or(Error::new(Code::Internal, "an MCP surface without server"))?;
+    let server = request.server.ok_or_else(|| Error::new(Code::Internal, "an MCP surface without server"))?;
     if !grant::is_server(server) {
         return Err(Error::new(Code::ServerUnknown, "not the name of a server").at("server"));
     }

@@ -53,7 +53,7 @@ pub fn filter_list(
     let verified = prepared.verify(verdicts)?;
     let Memory { windows, .. } = memory;
     prepared.party.authenticate(&verified, &site.policy.trust, windows, prepared.request.now_ms, Mode::Again)?;
-    let server = prepared.request.server.ok_or(Error::new(Code::Internal, "a list of no server"))?;
+    let server = prepared.request.server.ok_or_else(|| Error::new(Code::Internal, "a list of no server"))?;
     let shown = |name: &&str| {
         let call = call(kind, server, name)?;
         // A template stands for many resources; whether one of them may be read is decided when it is.

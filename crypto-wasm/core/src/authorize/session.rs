@@ -44,10 +44,10 @@ pub fn open_session(
     }
     let prepared = prepare(frame, site, memory, Mode::Again)?;
     let (request, party) = (&prepared.request, &prepared.party);
-    let (client_share, writes) = prepared.asked.session.ok_or(Error::new(Code::Internal, "not sessions.open"))?;
+    let (client_share, writes) = prepared.asked.session.ok_or_else(|| Error::new(Code::Internal, "not sessions.open"))?;
     let (nbf, exp) = party.times();
     let lineage = party.lineage();
-    let leaf = lineage.links.last().ok_or(Error::new(Code::Internal, "a chain without links"))?;
+    let leaf = lineage.links.last().ok_or_else(|| Error::new(Code::Internal, "a chain without links"))?;
     let now = request.now_ms / 1_000;
     let life = u64::try_from(limits::SESSION_LIFE_SECONDS).unwrap_or_default();
     let expires_at = u64::try_from(exp).unwrap_or_default().min(now.saturating_add(life));

@@ -23,7 +23,7 @@ fn with(name: &str, value: Option<Value>) -> Value {
 fn refused(event: &Value) -> String {
     let error = seal(event).unwrap_err();
     assert_eq!(error.code, Code::ContractInvalid);
-    error.field.unwrap()
+    error.field.clone().unwrap()
 }
 
 fn meta_of(sealed: &Sealed) -> Value {

@@ -64,26 +64,26 @@ impl Items {
     }
 
     fn parse(kind: &str, values: &[Value]) -> Result<Self, Error> {
-        let bad = Error::malformed("not a sorted set of values of one type");
+        let bad = || Error::malformed("not a sorted set of values of one type");
         if !(1..=ATOM_VALUES).contains(&values.len()) {
-            return Err(bad);
+            return Err(bad());
         }
         let (items, sorted) = match kind {
             "string" => {
                 let texts: Option<Vec<String>> = values.iter().map(|value| short(value).map(str::to_owned)).collect();
-                let texts = texts.ok_or(bad.clone())?;
+                let texts = texts.ok_or_else(bad)?;
                 let sorted = texts.is_sorted_by(|left, right| left < right);
                 (Self::Strings(texts), sorted)
             }
             "integer" => {
                 let numbers: Option<Vec<i64>> = values.iter().map(Value::as_i64).collect();
-                let numbers = numbers.ok_or(bad.clone())?;
+                let numbers = numbers.ok_or_else(bad)?;
                 let sorted = numbers.is_sorted_by(|left, right| left < right);
                 (Self::Integers(numbers), sorted)
             }
             _ => return Err(Error::malformed("a type that this atom does not speak of")),
         };
-        if sorted { Ok(items) } else { Err(bad) }
+        if sorted { Ok(items) } else { Err(bad()) }
     }
 }
 
@@ -170,7 +170,7 @@ impl Atom {
         let atom = match (op, kind) {
             ("eq", kind) => Self::Eq(match (kind, fields.value("value")?) {
                 ("string", value) => {
-                    Scalar::Str(short(value).ok_or(Error::malformed("not a short string"))?.to_owned())
+                    Scalar::Str(short(value).ok_or_else(|| Error::malformed("not a short string"))?.to_owned())
                 }
                 ("boolean", Value::Bool(truth)) => Scalar::Bool(*truth),
                 ("integer", Value::Int(number)) => Scalar::Int(*number),

@@ -86,13 +86,13 @@ impl Classes {
     /// # Errors
     /// `MALFORMED` for anything else.
     pub fn parse(items: &[Value]) -> Result<Self, Error> {
-        let bad = Error::malformed("not a set of classes").at("classes");
+        let bad = || Error::malformed("not a set of classes").at("classes");
         let mut classes = Vec::with_capacity(Class::ALL.len());
         for item in items {
-            classes.push(item.as_str().and_then(Class::of).ok_or(bad.clone())?);
+            classes.push(item.as_str().and_then(Class::of).ok_or_else(bad)?);
         }
         if classes.is_empty() || !classes.is_sorted_by(|left, right| left < right) {
-            return Err(bad);
+            return Err(bad());
         }
         Ok(Self::of(&classes))
     }
@@ -141,14 +141,14 @@ impl Actions {
         if value.as_str() == Some("*") {
             return Ok(Self::Any);
         }
-        let bad = Error::malformed("not a set of actions").at("actions");
-        let items = value.as_arr().ok_or(bad.clone())?;
+        let bad = || Error::malformed("not a set of actions").at("actions");
+        let items = value.as_arr().ok_or_else(bad)?;
         let mut set = Vec::with_capacity(items.len().min(ACTIONS));
         for item in items {
-            set.push(item.as_str().filter(|action| is_action(action)).ok_or(bad.clone())?.to_owned());
+            set.push(item.as_str().filter(|action| is_action(action)).ok_or_else(bad)?.to_owned());
         }
         let fits = (1..=ACTIONS).contains(&set.len()) && set.is_sorted_by(|left, right| left < right);
-        if fits { Ok(Self::Set(set)) } else { Err(bad) }
+        if fits { Ok(Self::Set(set)) } else { Err(bad()) }
     }
 
     /// The actions as JSON.

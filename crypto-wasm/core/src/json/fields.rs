@@ -14,7 +14,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `MALFORMED` when `value` is not an object.
     pub fn new(value: &'a Value) -> Result<Self, Error> {
-        let members = value.as_obj().ok_or(Error::malformed("not an object"))?;
+        let members = value.as_obj().ok_or_else(|| Error::malformed("not an object"))?;
         Ok(Self { members, taken: vec![false; members.len()] })
     }
 

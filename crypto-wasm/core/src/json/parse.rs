@@ -2,7 +2,7 @@
 
 use super::Value;
 use crate::limits::{JSON_DEPTH, MAX_SAFE_INTEGER};
-use crate::{Code, Error};
+use crate::Error;
 
 /// The value that `bytes` spell.
 ///
@@ -27,7 +27,10 @@ struct Reader<'a> {
     open: usize,
 }
 
-const SYNTAX: Error = Error::new(Code::Malformed, "JSON syntax");
+#[cold]
+fn syntax() -> Error {
+    Error::malformed("JSON syntax")
+}
 
 impl Reader<'_> {
     fn peek(&self) -> Option<u8> {
@@ -52,13 +55,13 @@ impl Reader<'_> {
             self.at += word.len();
             Ok(value)
         } else {
-            Err(SYNTAX)
+            Err(syntax())
         }
     }
 
     fn value(&mut self) -> Result<Value, Error> {
         self.space();
-        match self.peek().ok_or(SYNTAX)? {
+        match self.peek().ok_or_else(syntax)? {
             b'{' => self.container(Self::object),
             b'[' => self.container(Self::array),
             b'"' => self.string().map(Value::Str),
@@ -66,7 +69,7 @@ impl Reader<'_> {
             b'f' => self.word("false", Value::Bool(false)),
             b'n' => self.word("null", Value::Null),
             b'-' | b'0'..=b'9' => self.number(),
-            _ => Err(SYNTAX),
+            _ => Err(syntax()),
         }
     }
 
@@ -95,7 +98,7 @@ impl Reader<'_> {
                 return Ok(Value::Arr(items));
             }
             if !self.take(b',') {
-                return Err(SYNTAX);
+                return Err(syntax());
             }
         }
     }
@@ -111,7 +114,7 @@ impl Reader<'_> {
             let name = self.string()?;
             self.space();
             if !self.take(b':') {
-                return Err(SYNTAX);
+                return Err(syntax());
             }
             members.push((name, self.value()?));
             self.space();
@@ -119,14 +122,14 @@ impl Reader<'_> {
                 return distinct(&members).map(|()| Value::Obj(members));
             }
             if !self.take(b',') {
-                return Err(SYNTAX);
+                return Err(syntax());
             }
         }
     }
 
     fn string(&mut self) -> Result<String, Error> {
         if !self.take(b'"') {
-            return Err(SYNTAX);
+            return Err(syntax());
         }
         let mut string = String::new();
         loop {
@@ -135,7 +138,7 @@ impl Reader<'_> {
                 self.at += 1;
             }
             // Both ends stand at ASCII characters, so this cuts no character in two.
-            string.push_str(self.text.get(start..self.at).ok_or(SYNTAX)?);
+            string.push_str(self.text.get(start..self.at).ok_or_else(syntax)?);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -145,13 +148,13 @@ impl Reader<'_> {
                     self.at += 1;
                     string.push(self.escape()?);
                 }
-                _ => return Err(SYNTAX), // a control character, or the end
+                _ => return Err(syntax()), // a control character, or the end
             }
         }
     }
 
     fn escape(&mut self) -> Result<char, Error> {
-        let byte = self.peek().ok_or(SYNTAX)?;
+        let byte = self.peek().ok_or_else(syntax)?;
         self.at += 1;
         Ok(match byte {
             b'"' | b'\\' | b'/' => char::from(byte),
@@ -161,30 +164,30 @@ impl Reader<'_> {
             b'r' => '\r',
             b't' => '\t',
             b'u' => return self.unicode(),
-            _ => return Err(SYNTAX),
+            _ => return Err(syntax()),
         })
     }
 
     fn unicode(&mut self) -> Result<char, Error> {
-        let lone = Error::malformed("a lone surrogate");
+        let lone = || Error::malformed("a lone surrogate");
         let first = self.hex4()?;
         if !(0xd800..0xe000).contains(&first) {
-            return char::from_u32(first).ok_or(lone);
+            return char::from_u32(first).ok_or_else(lone);
         }
         if first >= 0xdc00 || !(self.take(b'\\') && self.take(b'u')) {
-            return Err(lone);
+            return Err(lone());
         }
         let second = self.hex4()?;
         if !(0xdc00..0xe000).contains(&second) {
-            return Err(lone);
+            return Err(lone());
         }
-        char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(lone)
+        char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or_else(lone)
     }
 
     fn hex4(&mut self) -> Result<u32, Error> {
         let mut number = 0;
         for _ in 0..4 {
-            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16)).ok_or(SYNTAX)?;
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16)).ok_or_else(syntax)?;
             number = number << 4 | digit;
             self.at += 1;
         }
@@ -197,7 +200,7 @@ impl Reader<'_> {
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at == start { Err(SYNTAX) } else { Ok(()) }
+        if self.at == start { Err(syntax()) } else { Ok(()) }
     }
 
     fn number(&mut self) -> Result<Value, Error> {
@@ -216,7 +219,7 @@ impl Reader<'_> {
             let _ = self.take(b'+') || self.take(b'-');
             self.digits()?;
         }
-        let literal = self.text.get(start..self.at).ok_or(SYNTAX)?;
+        let literal = self.text.get(start..self.at).ok_or_else(syntax)?;
         if integer && literal != "-0" {
             return match literal.parse::<i64>() {
                 Ok(number) if (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&number) => Ok(Value::Int(number)),
@@ -245,6 +248,7 @@ fn distinct(members: &[(String, Value)]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Code;
 
     fn refused(text: &[u8]) -> &'static str {
         let error = parse(text).expect_err(&String::from_utf8_lossy(text));

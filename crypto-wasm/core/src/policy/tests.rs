@@ -87,7 +87,7 @@ fn only_a_listed_publisher_is_believed() {
     let (text, hash) = sign(&seed(PUBLISHER), &parsed(&snapshot())).unwrap();
     let code = |text: &str, tenant: &str, keys: &[[u8; 32]], hash: Option<&str>| {
         let error = load(text, tenant, keys, hash).unwrap_err();
-        (error.code, error.field.unwrap_or_default())
+        (error.code, error.field.clone().unwrap_or_default())
     };
     assert!(load(&text, "default", &[key(PUBLISHER)], Some(&hash)).is_ok());
     assert_eq!(code(&text, "default", &[], None), (Code::SignatureInvalid, "kid".into()));

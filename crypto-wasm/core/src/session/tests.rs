@@ -161,13 +161,13 @@ fn a_changed_answer_is_refused_by_the_client() {
     }
     let response = answer();
     let field = |gateway, aud, link: &str| {
-        finish(&CLIENT, &response, &keys(), (gateway, aud, link), 999).unwrap_err().field.unwrap()
+        finish(&CLIENT, &response, &keys(), (gateway, aud, link), 999).unwrap_err().field.clone().unwrap()
     };
     assert_eq!(field("did:web:other.example", AUD, &link()), "gateway");
     assert_eq!(field(GATEWAY, "https://talos.example/t/acme", &link()), "aud");
     assert_eq!(field(GATEWAY, AUD, &sha256_b64(b"x")), "link");
     let other = finish(&[8; 32], &response, &keys(), (GATEWAY, AUD, &link()), 999);
-    assert_eq!(other.unwrap_err().field.unwrap(), "client_share");
+    assert_eq!(other.unwrap_err().field.clone().unwrap(), "client_share");
     let unknown = finish(&CLIENT, &response, &keys()[..1], (GATEWAY, AUD, &link()), 999);
     assert_eq!(unknown.unwrap_err().code, Code::SignatureInvalid);
     let late = finish(&CLIENT, &response, &keys(), (GATEWAY, AUD, &link()), 1_000);
@@ -205,7 +205,7 @@ fn the_answer_goes_round_as_json_and_the_key_is_not_printed() {
     if let Value::Obj(members) = &mut value {
         members[0].1 = Value::str("AAAA");
     }
-    assert_eq!(Response::from_value(&value).unwrap_err().field.unwrap(), "session_id");
+    assert_eq!(Response::from_value(&value).unwrap_err().field.clone().unwrap(), "session_id");
     assert_eq!(format!("{:?}", finished(&response).unwrap()), "MacKey");
 }
 

@@ -201,7 +201,7 @@ fn a_statement_is_for_one_tenant_and_one_minute() {
     assert!(check(AUD, (NOW + 60) * 1_000 + 999).is_ok() && check(AUD, (NOW - 60) * 1_000).is_ok());
     let field = |result: Result<(), Error>| {
         let error = result.unwrap_err();
-        (error.code, error.field.unwrap())
+        (error.code, error.field.clone().unwrap())
     };
     assert_eq!(field(check(AUD, (NOW + 61) * 1_000)), (Code::ProofInvalid, "iat".into()));
     assert_eq!(field(check(AUD, (NOW - 60) * 1_000 - 1)), (Code::ProofInvalid, "iat".into()));
@@ -247,7 +247,7 @@ fn each_malformed_part_is_named() {
         let text = jws::sign(&seed(0), &header, crate::json::print(&Value::obj(members.iter().cloned())).as_bytes());
         let error = Statement::parse(&text).unwrap_err();
         assert_eq!(error.code, Code::Malformed);
-        error.field.unwrap_or_default()
+        error.field.clone().unwrap_or_default()
     };
     let hash = || text(b64::encode(&[1; 32]));
     let good =

@@ -112,7 +112,7 @@ fn a_ticket_is_for_one_tenant_and_one_time() {
     let ticket = ticket();
     let check = |tenant: &str, aud: &str, now_ms| {
         let error = ticket.check(tenant, aud, now_ms).unwrap_err();
-        (error.code, error.field.unwrap())
+        (error.code, error.field.clone().unwrap())
     };
     let aud = "https://talos.example/t/default";
     assert!(ticket.check("default", aud, 100_000).is_ok());
