@@ -34,7 +34,8 @@ export function verifyChain(args: {
   dids?: KnownDid[];
 }): { ok: true } | { ok: false; decision: Decision } {
   const { chain, aud, now_ms, anchors, dids = [] } = args;
-  const decision = callJson<Decision>(wasm.verify_chain, chain, aud, BigInt(now_ms), JSON.stringify({ anchors, dids }));
+  const trust = JSON.stringify({ anchors, dids });
+  const decision: Decision = callJson(wasm.verify_chain, chain, aud, BigInt(now_ms), trust);
   return decision.allow ? { ok: true } : { ok: false, decision };
 }
 

@@ -36,7 +36,7 @@ export function call<A extends unknown[], R>(run: (...args: A) => R, ...args: A)
 }
 
 /** As {@link call}, for exports that answer JSON. */
-export function callJson<T, A extends unknown[] = unknown[]>(run: (...args: A) => string, ...args: A): T {
+export function callJson<T, A extends unknown[]>(run: (...args: A) => string, ...args: A): T {
   return JSON.parse(call(run, ...args)) as T;
 }
 

@@ -108,7 +108,7 @@ export function printAnswers(answers: RevocationAnswers): string | undefined {
  * @throws the decision's code; `PROOF_INVALID` for an all-zero agreement
  */
 export function openSession(args: OpenSessionArgs): OpenedSession {
-  const response = callJson<OpenedSession["response"]>(
+  const response: OpenedSession["response"] = callJson(
     wasm.open_session,
     args.frame,
     args.policy.handle,
