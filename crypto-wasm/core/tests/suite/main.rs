@@ -25,6 +25,7 @@ mod published;
 mod published_gateway;
 mod scopes;
 mod support;
+mod uncovered;
 mod universe;
 mod vectors;
 mod vectors_gateway;
