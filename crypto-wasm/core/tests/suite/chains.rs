@@ -59,6 +59,9 @@ fn chains_of_every_length_verify() {
 fn sizes_come_first() {
     let too_long = "A".repeat(16_385);
     assert_eq!(Chain::parse(&too_long).unwrap_err().code, Code::LimitExceeded);
+    // Also when no single link is too long; up to the bound it is read, and found to be none.
+    assert_eq!(Chain::parse(&vec!["A".repeat(2_048); 8].join("~")).unwrap_err().code, Code::LimitExceeded);
+    assert_eq!(Chain::parse(&vec!["A".repeat(2_047); 8].join("~")).unwrap_err().code, Code::Malformed);
     let error = Chain::parse(&format!("a~{}", "A".repeat(4_097))).unwrap_err();
     assert_eq!((error.code, error.link), (Code::LimitExceeded, Some(1)));
     assert_eq!(Chain::parse(&"~".repeat(8)).unwrap_err().code, Code::LimitExceeded);
