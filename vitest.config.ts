@@ -7,7 +7,7 @@
  */
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
-import { testBindings } from "./test/durable-objects/bindings.ts";
+import { testBindings } from "./test/support/worker-bindings.ts";
 
 export default defineConfig({
   test: {

@@ -126,6 +126,32 @@ describe("a revocation", () => {
     expect(await recorded(tenant)).toHaveLength(2);
   });
 
+  it("said again later keeps the entry longer, without a new head", async () => {
+    await publish(1);
+    const { chain } = delegate(tenant, [anchor, b, c]);
+    const own = () => revoke(statement(tenant, c, { kind: "key", jkt: c.jkt }), chain);
+    await own();
+    const soon = Math.floor(Date.now() / 1000) + 100;
+    const expires = "SELECT expires_at FROM entries";
+    await runInDurableObject(head, (_, { storage }) => storage.sql.exec("UPDATE entries SET expires_at = ?", soon));
+    expect(await own()).toMatchObject({ ok: true, rev_seq: 1, repeated: true });
+    const [row] = await runInDurableObject(head, (_, { storage }) => storage.sql.exec(expires).toArray());
+    expect(row!.expires_at).toBeGreaterThan(soon + LIMITS.capability_life_seconds / 2);
+  });
+
+  it("is never looked up in part: an item with more entries than an answer holds gets none", async () => {
+    await publish(1);
+    const item = `key:${c.jkt}`;
+    await runInDurableObject(head, async (instance: TenantHead, { storage }) => {
+      for (let i = 0; i <= LIMITS.lookup_entries; i += 1) {
+        storage.sql.exec("INSERT INTO entries VALUES (?, ?, 'root', 9999999999, 0)", `${item}:under:${i}`, item);
+      }
+      await expect(instance.lookup([item])).rejects.toMatchObject({ code: "head.inconsistent" });
+      const many = Array.from({ length: LIMITS.lookup_items + 1 }, (_, i) => `link:${i}`);
+      await expect(instance.lookup(many)).rejects.toMatchObject({ code: "LIMIT_EXCEEDED" });
+    });
+  });
+
   it("shares one head with those that come within a second, and each answer comes after it", async () => {
     await publish(1);
     const began = Date.now();
@@ -142,6 +168,18 @@ describe("a revocation", () => {
     const { rev_seq } = await headOf(tenant);
     expect(rev_seq).toBeLessThanOrEqual(1 + Math.ceil((Date.now() - began) / LIMITS.head_advance_ms));
     expect(rev_seq).toBeLessThan(5);
+  });
+
+  it("waits until a second has passed since the last head", async () => {
+    await publish(1);
+    const times = [Date.now()];
+    for (let i = 0; i < 2; i += 1) {
+      const { chain, ids } = delegate(tenant, [anchor, b, person()]);
+      await revoke(statement(tenant, b, { kind: "link", link: ids[1]! }), chain);
+      times.push(Date.now());
+    }
+    expect(await headOf(tenant)).toMatchObject({ rev_seq: 2 });
+    expect(times[2]! - times[0]!).toBeGreaterThan(2 * LIMITS.head_advance_ms - 200);
   });
 
   it("is refused beyond what a root may have, but not for those above who need room", async () => {

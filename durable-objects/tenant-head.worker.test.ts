@@ -195,6 +195,16 @@ describe("when others are down", () => {
     expect(await recorded(tenant)).toHaveLength(2);
   });
 
+  it("what the log refuses for good is dropped, and blocks nobody", async () => {
+    await publish(1);
+    const append = () => Promise.resolve({ ok: false, code: "contract.invalid" });
+    await rebind({ AUDIT_LOGS: { getByName: () => ({ append }) } });
+    expect(await publish(2, { revoked_keys: [person().jkt] })).toMatchObject({ ok: false, code: "contract.invalid" });
+    expect(await sql("SELECT count(*) AS n FROM pending")).toEqual([{ n: 0 }]);
+    await rebind({ AUDIT_LOGS: env.AUDIT_LOGS });
+    expect(await publish(2)).toMatchObject({ ok: true, version: 2, repeated: false });
+  });
+
   it("without KV everything goes on, and the object serves the body", async () => {
     await rebind({ SNAPSHOTS: { put: dead } });
     const { jws, hash } = signPolicy(snapshot(tenant, 1, [anchor]));
