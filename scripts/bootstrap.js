@@ -15,7 +15,9 @@ export function ensureInstalled() {
     process.stderr.write(`Talos needs Node 20 or newer to start; this is ${process.versions.node}.\n`);
     process.exit(1);
   }
-  const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+  const lock = createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex");
   const mark = join(root, "node_modules", ".talos-lock");
   if (existsSync(mark) && readFileSync(mark, "utf8") === lock) return;
   process.stdout.write("Installing dependencies (once) …\n");

@@ -117,7 +117,7 @@ export class Transport {
   async send(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     const request = toRequest(input, init);
     const url = this.#ownUrl(request.url);
-    const body = await readBounded(request.body, LIMITS.body_bytes);
+    const body = await withSignal(readBounded(request.body, LIMITS.body_bytes), request.signal);
     if (!body) throw new ClientError("client.body_too_large", `the limit is ${LIMITS.body_bytes} bytes`);
     const kind = kindOf(request.method, url, body);
     const headers = ownHeaders(request.headers, kind);
@@ -277,7 +277,7 @@ function withSignal<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
+    if (signal.aborted) abort(); // before anything is sent
     signal.addEventListener("abort", abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
