@@ -176,7 +176,7 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
         })),
         {
           name: "probe",
-          compatibilityDate: workerOptions.compatibilityDate!,
+          compatibilityDate: String(workerOptions.compatibilityDate),
           modulesRoot: "/",
           modules: [{ type: "ESModule", path: "/probe.js", contents: probe.code }],
           durableObjects: elsewhere,

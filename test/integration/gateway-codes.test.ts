@@ -121,10 +121,11 @@ describe("steps 1 to 5: no answer but the code", () => {
 
   it("MALFORMED for two credentials, a chain that is none, duplicate keys in the body", async () => {
     const request = signed(world.agent, world.chain, { aud: world.aud, path: "/v1/authorize", body: READ });
+    const small = chainFor(world.agent, [grant("files/slow")]);
     for (const headers of [
       { "talos-ticket": "AAAA" },
       { "talos-capability": "not a chain" },
-      { "talos-capability": `${world.chain}, ${world.chain}` },
+      { "talos-capability": `${small}, ${small}` },
     ] as Record<string, string>[]) {
       expect(await refusal(await send(tampered(request, { headers })))).toMatchObject({
         status: 401,
@@ -154,7 +155,6 @@ describe("steps 1 to 5: no answer but the code", () => {
     for (const [created, expires] of [
       [-100, -50],
       [60, 90],
-      [0, 90],
     ] as const) {
       const late = signed(world.agent, world.chain, ask, {
         created: nowSeconds() + created,

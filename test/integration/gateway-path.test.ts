@@ -224,12 +224,15 @@ describe("what is refused on MCP surfaces", () => {
     expect(AGENT_GRANTS.some(({ tool }) => tool === "files/read_file")).toBe(true);
   });
 
-  it("a server that the policy does not list", async () => {
+  it("a server that the policy does not list, whatever was granted on it, and a name that no server can have", async () => {
     const lost = person("lost");
     const chain = root(world.operator, lost, { aud: [world.aud], grants: [grant("unlisted/read_file")] });
-    const refused = await readAnswer(await world.mcp(INITIALIZE, { as: lost, chain, server: "unlisted" }));
-    expect(refused.status).toBe(404);
-    expect(refused.message.error.data.code).toBe("server.unknown");
+    const unlisted = await readAnswer(await world.mcp(INITIALIZE, { as: lost, chain, server: "unlisted" }));
+    expect(unlisted.status).toBe(403);
+    expect(unlisted.message.error.data.code).toBe("SCOPE_MISMATCH");
+    const impossible = await readAnswer(await world.mcp(INITIALIZE, { server: "No_Server" }));
+    expect(impossible.status).toBe(404);
+    expect(impossible.message.error.data.code).toBe("server.unknown");
   });
 
   it("an MCP session of another principal, a made-up one, an altered one: 404, all alike", async () => {

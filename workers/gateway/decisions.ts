@@ -3,7 +3,7 @@
  * question (third-party.ts). Source: contracts/spec/gateway.md#authorize.
  */
 import { type Decision, ERRORS } from "@talos/contracts";
-import { CORE_HASH, jwsSign, type RequestFacts } from "@talos/core";
+import { CORE_HASH, jcs, jwsSign, type RequestFacts } from "@talos/core";
 import type { AppContext } from "../shared/ports.ts";
 import { readBody, requireMediaType } from "../shared/request.ts";
 import { decide, type Evaluation, partsOf, refusal, release } from "./authorize.ts";
@@ -36,15 +36,20 @@ async function decided(c: AppContext, surface: "authorize" | "authorize.batch"):
   return evaluation;
 }
 
+/** Whether the body, which the core has read and accepted, is a third party's. */
+function asksForAnother({ parts }: Evaluation): boolean {
+  return Object.hasOwn(JSON.parse(jcs(parts.body)) as object, "context");
+}
+
 /** `authorize`: one call, about oneself or, with `context.talos`, about another. */
 export async function authorizeOne(c: AppContext): Promise<Response> {
   const evaluation = await decided(c, "authorize");
   try {
     const { decision, request, inner } = evaluation.decided;
     const facts = request!;
-    if (inner !== undefined && inner.length > 0) {
+    if (asksForAnother(evaluation)) {
       if (!decision.allow) return await refuse(c, evaluation); // its own right to ask comes first
-      const [own] = await decideInner(c, evaluation, inner, "whole");
+      const [own] = await decideInner(c, evaluation, inner ?? [], "whole");
       const said = outsider(own!.decision);
       if (!facts.receipt || own!.facts === undefined) {
         buffer(evaluation.asker, own!.event);
