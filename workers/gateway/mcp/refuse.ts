@@ -6,23 +6,12 @@ import { type Evaluation, refusal, release } from "../authorize.ts";
 import { decisionEvent, type Meta } from "../events.ts";
 import { buffer } from "../record.ts";
 
-/** Methods that name a tool; any other UNKNOWN_TOOL is a method that does not exist here. */
-const NAMING = new Set([
-  "tools/call",
-  "resources/read",
-  "resources/subscribe",
-  "resources/unsubscribe",
-  "prompts/get",
-  "completion/complete",
-]);
-
 /** Record a denied decision and throw it. */
 export async function refuse(c: AppContext, evaluation: Evaluation, meta: Meta): Promise<never> {
-  const { decision, request } = evaluation.decided;
+  const { decision } = evaluation.decided;
   const failure = refusal(decision, true);
-  const method = request?.mcp?.method;
-  if (failure.code === "UNKNOWN_TOOL" && method !== undefined && !NAMING.has(method))
-    withRpcNumber(failure, RPC.method);
+  // The core names the message's method where no caller may send such a message (tasks, and what MCP does not know).
+  if (failure.code === "UNKNOWN_TOOL" && decision.field === "method") withRpcNumber(failure, RPC.method);
   return recordAndThrow(c, evaluation, failure, meta);
 }
 
