@@ -1,12 +1,20 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** A TCP line to a local port that a test can cut and mend: what is behind it is then gone, and back. */
+/**
+ * How a line treats those who connect: `whole`; `stalled` takes connections and carries nothing, as a host that hangs
+ * does; `answerless` carries questions and breaks when the answer comes, so that what was asked is done and nobody
+ * learns of it.
+ */
+export type Line = "whole" | "stalled" | "answerless";
+
+/** A TCP line to a local port that a test can cut, spoil and mend: what is behind it is then gone, and back. */
 export class Cable {
   readonly #target: number;
   readonly #sockets = new Set<Socket>();
   #server: Server | null = null;
   #port = 0;
+  #line: Line = "whole";
 
   constructor(target: number) {
     this.#target = target;
@@ -18,24 +26,35 @@ export class Cable {
 
   /** Begin, or begin again on the same port. */
   async mend(): Promise<void> {
-    this.#server = createServer((near) => {
-      const far = connect(this.#target, "127.0.0.1");
-      for (const [one, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(one);
-        one.on("error", () => other.destroy());
-        one.on("close", () => {
-          this.#sockets.delete(one);
-          other.destroy();
-        });
-        one.pipe(other);
-      }
-    });
+    await this.become("whole");
+  }
+
+  /** Break every connection; those that come from now on are treated so. */
+  async become(line: Line): Promise<void> {
+    await this.cut();
+    this.#line = line;
+    this.#server = createServer((near) => this.#connect(near));
     this.#server.listen(this.#port, "127.0.0.1");
     await once(this.#server, "listening");
     this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  #connect(near: Socket): void {
+    this.#keep(near);
+    if (this.#line === "stalled") return;
+    const far = connect(this.#target, "127.0.0.1");
+    this.#keep(far);
+    near.on("close", () => far.destroy());
+    far.on("close", () => near.destroy());
+    near.pipe(far);
+    if (this.#line === "answerless") far.once("data", () => near.destroy());
+    else far.pipe(near);
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#sockets.delete(socket));
   }
 
   /** Break every connection and take no new one. */

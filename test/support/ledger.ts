@@ -1,0 +1,99 @@
+/** A tenant's whole record as it lies on the disk of its object, and as Postgres has it, each read on its own. */
+import { createHash } from "node:crypto";
+import type { AuditEventV2 } from "@talos/contracts";
+import { connect } from "../../workers/db/client.ts";
+import type { Talos } from "../harness.ts";
+
+export interface Leaf {
+  seq: number;
+  event_id: string;
+  /** base64url, computed here from `body` (RFC 6962) */
+  leaf: string;
+  body: string;
+  event: AuditEventV2;
+}
+
+export interface Ledger {
+  leaves: Leaf[];
+  byId: Map<string, Leaf>;
+  /** base64url salts by event and commitment */
+  salts: Map<string, Record<string, string>>;
+}
+
+interface Batch {
+  first_seq: number;
+  count: number;
+  events: string;
+}
+
+/**
+ * Read a log's rows past its own code.
+ * @throws Error when the rows are no log: gaps, an id twice, an index that disagrees, a leaf hash that is not its body's
+ */
+export async function readLedger(talos: Talos, tenant = "default"): Promise<Ledger> {
+  const rows = <T>(sql: string) => talos.sql("AuditLog", tenant, sql) as Promise<T[]>;
+  const batches = await rows<Batch>("SELECT first_seq, count, events FROM batches ORDER BY first_seq");
+  const index = await rows<{ event_id: string; seq: number }>("SELECT event_id, seq FROM event_ids");
+  const salted = await rows<{ event_id: string; name: string; salt: string }>("SELECT event_id, name, salt FROM salts");
+  const leaves = batches.flatMap(({ first_seq, count, events }) => {
+    const lines = events.split("\n");
+    if (lines.length !== count) throw new Error(`the batch at ${first_seq} says ${count}, and has ${lines.length}`);
+    return lines.map((line, i) => readLine(line, first_seq + i));
+  });
+  leaves.forEach(({ seq }, i) => {
+    if (seq !== i) throw new Error(`number ${seq} stands where ${i} belongs`);
+  });
+  const byId = new Map(leaves.map((leaf) => [leaf.event_id, leaf]));
+  if (byId.size !== leaves.length) throw new Error("an event id stands in the log twice");
+  if (index.length !== leaves.length || index.some(({ event_id, seq }) => byId.get(event_id)?.seq !== seq)) {
+    throw new Error("the index of ids is not that of the rows");
+  }
+  const salts = new Map<string, Record<string, string>>();
+  for (const { event_id, name, salt } of salted) salts.set(event_id, { ...salts.get(event_id), [name]: salt });
+  return { leaves, byId, salts };
+}
+
+function readLine(line: string, seq: number): Leaf {
+  const [event_id, hash] = line.split(" ", 2) as [string, string];
+  const body = line.slice(event_id.length + hash.length + 2);
+  const leaf = createHash("sha256").update("\0").update(body).digest("base64url");
+  if (leaf !== hash) throw new Error(`the leaf hash at ${seq} is not its body's`);
+  const event = JSON.parse(body) as AuditEventV2;
+  if (event.event_id !== event_id) throw new Error(`the event at ${seq} has another id inside`);
+  return { seq, event_id, leaf, body, event };
+}
+
+/** A commitment, computed from its definition. `value` is canonical JSON. Source: contracts/spec/audit.md#commitments. */
+export const commitmentTo = (salt: string, value: string): string =>
+  createHash("sha256").update(Buffer.from(salt, "base64url")).update(value).digest("base64url");
+
+/** What Postgres holds of a log, in the order of its numbers. */
+export async function readProjection(
+  database: { url: string; endpoint: string },
+  log = "default",
+): Promise<{ seq: number; event_id: string; leaf: string; body: string }[]> {
+  const { sql } = connect({
+    TALOS_MODE: "development",
+    DATABASE_URL: database.url,
+    TALOS_DATABASE_ENDPOINT: database.endpoint,
+  });
+  const rows = await sql`SELECT seq::int, event_id::text, leaf_hash AS leaf, body FROM audit_event
+    WHERE log_id = ${log} ORDER BY seq, event_id`;
+  return rows as { seq: number; event_id: string; leaf: string; body: string }[];
+}
+
+/** Wait until the log has handed everything on. @throws Error after `timeout_ms` */
+export async function projected(talos: Talos, timeout_ms = 20_000, tenant = "default"): Promise<void> {
+  const until = Date.now() + timeout_ms;
+  for (;;) {
+    await talos.log(tenant).flush();
+    const { next_seq, projected_seq } = await talos.log(tenant).status();
+    if (projected_seq === next_seq) return;
+    if (Date.now() > until) throw new Error(`projected up to ${projected_seq} of ${next_seq}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** The part of a ledger that Postgres must hold, row for row. */
+export const asProjected = ({ leaves }: Ledger): { seq: number; event_id: string; leaf: string; body: string }[] =>
+  leaves.map(({ seq, event_id, leaf, body }) => ({ seq, event_id, leaf, body }));

@@ -1,0 +1,99 @@
+/**
+ * The scene of the tests under failure: the shipped Worker over state that outlives it, a database, the `tools`
+ * upstream, and an agent who may use both of its tools. `restart` starts another Talos on the same state.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Keysets, PolicySnapshot } from "@talos/contracts";
+import { migrate } from "../../scripts/migrate.ts";
+import { startReal, type TestDatabase } from "../../scripts/neon/test-database.ts";
+import { startNeonEndpoint } from "../../scripts/neon-endpoint.ts";
+import {
+  developmentKeysets,
+  openSession,
+  type Person,
+  person,
+  publish,
+  root,
+  type Session,
+  snapshot,
+} from "../fixtures.ts";
+import { freePort, startTalos, type Talos, type TalosOptions } from "../harness.ts";
+import { Cable } from "./cable.ts";
+import { startTools, TOOLS_GRANTS, TOOLS_REGISTRY, type Tools } from "./tools.ts";
+
+export interface Scene {
+  talos: Talos;
+  aud: string;
+  tools: Tools;
+  agent: Person;
+  operator: Person;
+  publisher: Person;
+  chain: string;
+  policy: PolicySnapshot;
+  /** the way to the database, which can be cut */
+  cable: Cable;
+  database: { url: string; endpoint: string };
+  state: string;
+  /** Start another on the same state and port; the one before must be gone. */
+  restart(over?: Partial<TalosOptions>): Promise<Talos>;
+  session(): Promise<Session>;
+  stop(): Promise<void>;
+}
+
+/** PGlite, or the real PostgreSQL that `TALOS_TEST_DATABASE_URL` names. */
+async function startDatabase(): Promise<TestDatabase> {
+  const real = process.env.TALOS_TEST_DATABASE_URL;
+  if (real) return startReal(real);
+  const endpoint = await startNeonEndpoint({ backend: { kind: "pglite" } });
+  return { url: "postgresql://talos:embedded@127.0.0.1/postgres", endpoint, close: () => endpoint.close() };
+}
+
+export async function startScene(
+  options: Partial<TalosOptions> & { keysets?: Keysets; policy?: Partial<PolicySnapshot> } = {},
+): Promise<Scene> {
+  const { policy: over, ...rest } = options;
+  const [source, tools, state, port] = await Promise.all([
+    startDatabase(),
+    startTools(),
+    mkdtemp(join(tmpdir(), "talos-scene-")),
+    freePort(),
+  ]);
+  const database = { url: source.url, endpoint: source.endpoint.url };
+  await migrate({ databaseUrl: database.url, endpoint: database.endpoint });
+  const cable = new Cable(source.endpoint.port);
+  await cable.mend();
+  const [operator, publisher, agent] = [person("operator"), person("publisher"), person("agent")];
+  const fixed: TalosOptions = {
+    ...{ publishers: { default: [publisher.jwk] }, keysets: developmentKeysets(), state, port },
+    ...{ database: { url: database.url, endpoint: cable.url } },
+    ...rest,
+  };
+  const talos = await startTalos(fixed);
+  const aud = talos.aud();
+  const policy = snapshot({
+    ...{ anchors: [operator], tools: TOOLS_REGISTRY, servers: [{ name: "tools", url: tools.url, timeout_ms: 5_000 }] },
+    // A slot of a caller that was killed frees itself only after minutes, and these tests kill many.
+    rates: { read: { concurrency: 1_000 }, write: { concurrency: 1_000 } },
+    ...(over === undefined ? {} : { over }),
+  });
+  await publish(aud, publisher, policy);
+  const chain = root(operator, agent, { aud: [aud], grants: TOOLS_GRANTS });
+  const scene: Scene = {
+    ...{ talos, aud, tools, agent, operator, publisher, chain, policy, cable, database, state },
+    async restart(again = {}) {
+      scene.talos = await startTalos({ ...fixed, ...again });
+      return scene.talos;
+    },
+    session: () => openSession(aud, agent, chain),
+    async stop() {
+      await scene.talos.stop();
+      await tools.close();
+      await cable.cut();
+      await source.close();
+      await rm(state, { recursive: true, force: true });
+    },
+  };
+  return scene;
+}
