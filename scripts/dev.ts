@@ -28,6 +28,7 @@ async function main(): Promise<number> {
   const interrupted = new Promise<"interrupted">((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve("interrupted"));
   });
+  say("starting");
   const starting = startStack({
     reset: values.reset === true,
     databaseUrl: process.env.DATABASE_URL,

@@ -18,6 +18,7 @@ import {
   type RequestParts,
   type SealingKey,
   verifyChecks,
+  verifyRevocation,
 } from "@talos/core";
 import { grant, Key, newId } from "@talos/sdk";
 import { generateKeysets, promoteKeys, stageKeys } from "@talos/sdk/node";
@@ -80,6 +81,11 @@ export class CoreGateway {
     response.headers.set("x-request-id", newId(this.now() + this.skew_ms));
     return response;
   };
+
+  /** What the core says to a revocation: the printed entries. @throws its refusal */
+  revocation(statement: string, chain: string): string[] {
+    return verifyRevocation({ statement, chain, aud: this.aud, now_ms: this.now(), policy: this.#policy }).entries;
+  }
 
   /** Change the registry's classes, as a new policy would. */
   setTools(tools: Partial<Record<string, "read" | "write">>): void {
