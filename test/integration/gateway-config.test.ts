@@ -65,6 +65,11 @@ const incomplete: [string, TalosOptions][] = [
     })),
   ],
   ["an origin that is not https", withEnv({ TALOS_ORIGIN: "http://talos.example" })],
+  ["publishers that are no keys", withEnv({ TALOS_PUBLISHERS: '{"default":[{"kty":"RSA"}]}' })],
+  [
+    "a credential without its origin",
+    withEnv({ TALOS_UPSTREAM_CREDENTIALS: '{"default/files":{"header":"x","value":"config-canary"}}' }),
+  ],
   ["no tenants", withEnv({ TALOS_TENANTS: "" })],
   ["no database", withEnv({ DATABASE_URL: undefined })],
   ["a local database endpoint", withEnv({ TALOS_DATABASE_ENDPOINT: "http://127.0.0.1:1" })],

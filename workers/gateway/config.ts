@@ -13,6 +13,7 @@ import {
   type SealingKey,
   thumbprint,
 } from "@talos/core";
+import { publishersOf } from "../../durable-objects/publishers.ts";
 import type { Env } from "../env.ts";
 import { type Log, logger } from "../shared/log.ts";
 import { type Redact, redactor } from "../shared/redact.ts";
@@ -94,7 +95,7 @@ export function readConfig(env: Env, nowMs: number): Read {
   if (mode !== "development" && mode !== "production") missing.push("TALOS_MODE");
   const origin = readOrigin(env.TALOS_ORIGIN, mode === "production", missing);
   const tenants = readTenants(env.TALOS_TENANTS, missing);
-  const publishers = readJson<Record<string, Jwk[]>>("TALOS_PUBLISHERS", env.TALOS_PUBLISHERS, {}, missing);
+  const publishers = readPublishers(env.TALOS_PUBLISHERS, tenants, missing);
   const credentials = readCredentials(env.TALOS_UPSTREAM_CREDENTIALS, missing);
   if (mode === "production") {
     if (!env.DATABASE_URL) missing.push("DATABASE_URL");
@@ -172,6 +173,16 @@ function readTenants(text: string | undefined, missing: string[]): string[] {
   return tenants;
 }
 
+function readPublishers(text: string | undefined, tenants: string[], missing: string[]): Record<string, Jwk[]> {
+  try {
+    return Object.fromEntries(tenants.map((tenant) => [tenant, publishersOf(text, tenant)]));
+  } catch (error) {
+    if (!(error instanceof TalosError)) throw error;
+    missing.push("TALOS_PUBLISHERS");
+    return {};
+  }
+}
+
 function readJson<T extends object>(name: string, text: string | undefined, absent: T, missing: string[]): T {
   if (text === undefined || text === "") return absent;
   try {
@@ -191,7 +202,8 @@ function readCredentials(text: string | undefined, missing: string[]): Record<st
       /^[a-z0-9][a-z0-9-]{0,62}\/[a-z0-9][a-z0-9-]{0,62}$/.test(name) &&
       typeof entry?.value === "string" &&
       /^[a-z0-9-]{1,64}$/.test(entry.header ?? "") &&
-      URL.parse(entry.origin ?? "")?.origin === entry.origin;
+      typeof entry.origin === "string" &&
+      URL.parse(entry.origin)?.origin === entry.origin;
     if (!fits) missing.push(`TALOS_UPSTREAM_CREDENTIALS ${name}`);
   }
   return found;

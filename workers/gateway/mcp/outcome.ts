@@ -7,11 +7,14 @@ import { TalosError } from "@talos/contracts";
 import { commitment, jcs, sha256, uuidv7 } from "@talos/core";
 import type { AppContext } from "../../shared/ports.ts";
 import { newId } from "../../shared/request.ts";
+import type { Asker } from "../asker.ts";
 import type { Evaluation } from "../authorize.ts";
 import { decisionOf, type Draft, envelope, evidenceOf, type Meta, principalOf, resourceOf } from "../events.ts";
-import { append, entryOf } from "../record.ts";
+import { append, type Entry, entryOf } from "../record.ts";
 
 const encoder = new TextEncoder();
+/** An object that was moved or restarted answers again within this. */
+const SECOND_TRY_MS = 100;
 
 /** Id of the one final outcome of an intent: the same time, and random bits that the intent's id determines. */
 export function finalOutcomeId(intent: string): string {
@@ -111,11 +114,23 @@ export async function recordOutcome(record: CallRecord, ending: Ending): Promise
     ...(result === undefined ? {} : { commitments: { result: commitTo(salt, result) } }),
     meta: { ...record.meta, ...ending.meta, duration_ms: Math.max(0, Date.now() - record.started_ms) },
   };
+  const entry = entryOf(draft, result === undefined ? {} : { result: salt });
   try {
-    await append(evaluation.asker, [entryOf(draft, result === undefined ? {} : { result: salt })]);
+    await appendTwice(evaluation.asker, entry);
   } catch (cause) {
     if (await alreadyRecorded(evaluation, draft, cause)) return;
     throw cause;
+  }
+}
+
+/** The call has been made, so its outcome gets a second try; the same event again is one event. */
+async function appendTwice(asker: Asker, entry: Entry): Promise<void> {
+  try {
+    await append(asker, [entry]);
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.code !== "audit.unavailable") throw error;
+    await scheduler.wait(SECOND_TRY_MS);
+    await append(asker, [entry]);
   }
 }
 

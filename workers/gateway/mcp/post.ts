@@ -28,6 +28,7 @@ export async function mcpPost(c: AppContext): Promise<Response> {
   requireMediaType(c.req.raw, "application/json");
   const body = await readBody(c.req.raw);
   const name = c.req.param("server") ?? "";
+  protocolVersion(c); // judged before anything is held
   const parts = partsOf(c, "mcp.post", body, c.get("tenant"), name);
   const slot = { id: c.get("request_id"), ttl_ms: LIMITS.gate_slot_ttl_ms };
   const evaluation = await decide(c, parts, {
@@ -73,8 +74,9 @@ async function run(dispatch: Dispatch): Promise<Response> {
         ? await forwardPlain(dispatch, signal)
         : await forwardCall(dispatch, dispatch.record, signal);
     if (answer.type === "sse") {
-      streaming = true;
-      return stream(dispatch, answer, signal, finish);
+      const response = stream(dispatch, answer, signal, finish);
+      streaming = true; // the stream's end gives back what is held
+      return response;
     }
     return await single(dispatch, answer);
   } finally {
@@ -111,16 +113,18 @@ async function forwardPlain(dispatch: Dispatch, signal: AbortController): Promis
 /** Calls: intent, dispatch in the order that the class demands; a call that got no headers ends here. */
 async function forwardCall(dispatch: Dispatch, record: CallRecord, signal: AbortController): Promise<UpstreamAnswer> {
   const { c, evaluation } = dispatch;
-  c.set("intent_id", record.intent);
   const argsSalt = randomBytes(LIMITS.commitment_salt_bytes);
-  const intent = recordIntent(record, argsSalt);
+  const intent = recordIntent(record, argsSalt).then((promise) => {
+    c.set("intent_id", record.intent);
+    c.set("promise", promise);
+  });
   const reading = evaluation.decided.request!.class === "read";
-  if (!reading) c.set("promise", await intent);
+  if (!reading) await intent;
   const sent = send(dispatch, signal);
   sent.catch(() => undefined); // judged below; a read's intent may fail first
   if (reading) {
     try {
-      c.set("promise", await intent);
+      await intent;
     } catch (error) {
       signal.abort(); // the read may have left, but nothing of it is shown
       throw error;

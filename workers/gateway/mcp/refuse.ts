@@ -12,15 +12,16 @@ export async function refuse(c: AppContext, evaluation: Evaluation, meta: Meta):
   const failure = refusal(decision, true);
   // The core names the message's method where no caller may send such a message (tasks, and what MCP does not know).
   if (failure.code === "UNKNOWN_TOOL" && decision.field === "method") withRpcNumber(failure, RPC.method);
-  return recordAndThrow(c, evaluation, failure, meta);
+  return refuseKnown(c, evaluation, failure, meta);
 }
 
-/** Record a failure of an allowed request that led nowhere (another's session, an unlisted server), and throw it. */
-export function refuseKnown(c: AppContext, evaluation: Evaluation, failure: TalosError, meta: Meta): Promise<never> {
-  return recordAndThrow(c, evaluation, failure, meta);
-}
-
-async function recordAndThrow(c: AppContext, evaluation: Evaluation, failure: TalosError, meta: Meta): Promise<never> {
+/** Record a failure (of an allowed request too: another's session, an unlisted server), and throw it. */
+export async function refuseKnown(
+  c: AppContext,
+  evaluation: Evaluation,
+  failure: TalosError,
+  meta: Meta,
+): Promise<never> {
   try {
     const facts = evaluation.decided.request!;
     const { decision } = evaluation.decided;
