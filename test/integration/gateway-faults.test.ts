@@ -85,6 +85,15 @@ describe("without the log", () => {
   });
 });
 
+describe("without Postgres", () => {
+  it("calls and decisions go on (no test of this file has a database); the search alone is unavailable, by name", async () => {
+    expect((await call("write_file", { path: "/work/no-database" })).status).toBe(200);
+    const search = await world.ask("/audit/events", undefined, { method: "GET" });
+    expect(search.status).toBe(503);
+    expect(await search.json()).toMatchObject({ code: "audit.query_unavailable", retryable: true });
+  });
+});
+
 describe("without KV", () => {
   it("everything goes on: the object serves the bodies", async () => {
     await during(["kv"], async () => {

@@ -27,21 +27,21 @@ const ok = (request: Received, result: unknown = { content: [] }) => ({ jsonrpc:
 beforeAll(async () => {
   raw = await startRawServer((request, response) => answer(request, response));
   const down = `http://127.0.0.1:${await freePort()}/mcp`;
-  const extra = ["raw", "down", "gone"].flatMap((server) => [
+  const extra = ["raw", "misdirected", "gone"].flatMap((server) => [
     { tool: `${server}/look`, class: "read" as const, actions: ["call"], rate_class: "read" },
     { tool: `${server}/act`, class: "write" as const, actions: ["call"], rate_class: "write" },
   ]);
   world = await startWorld({
-    servers: { down, gone: down, raw: raw.url },
+    servers: { gone: down, misdirected: raw.url, raw: raw.url },
     policy: { tools: [...TOOLS, ...extra], rates: { write: { concurrency: 1 } } },
     env: {
       TALOS_UPSTREAM_CREDENTIALS: JSON.stringify({
         "default/raw": { header: "authorization", value: "Bearer upstream-canary-1", origin: new URL(raw.url).origin },
-        "default/down": { header: "x-api-key", value: "upstream-canary-2", origin: "https://elsewhere.example" },
+        "default/misdirected": { header: "x-api-key", value: "upstream-canary-2", origin: "https://elsewhere.example" },
       }),
     },
   });
-  const grants = ["raw", "down", "gone"].flatMap((server) => [
+  const grants = ["raw", "misdirected", "gone"].flatMap((server) => [
     grant(`${server}/look`),
     grant(`${server}/act`, { classes: ["write"] }),
   ]);
@@ -299,13 +299,17 @@ describe("credentials of upstreams", () => {
     answer = (request, response) => json(response, ok(request));
     await call("look");
     expect(raw.received.at(-1)!.headers.authorization).toBe("Bearer upstream-canary-1");
-    expect((await call("look", "down")).message.error.data.code).toBe("upstream.unreachable");
+    const before = raw.received.length;
+    const misdirected = await call("act", "misdirected"); // the policy sends this server's calls elsewhere
+    expect(misdirected.message.error.data.code).toBe("upstream.unreachable");
+    expect(await outcomeOf(misdirected.intent)).toMatchObject({ effect: { state: "not_dispatched" } });
+    expect(raw.received.length).toBe(before);
   });
 
   it("never appear in a log line, whatever failed", async () => {
     answer = (_request, response) => void response.writeHead(500).end("upstream-canary-1");
     await call("look");
-    await call("look", "down");
+    await call("look", "misdirected");
     expect(world.talos.logs.length).toBeGreaterThan(0);
     const text = world.talos.logs.join("\n");
     expect(text).not.toMatch(/upstream-canary/);

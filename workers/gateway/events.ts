@@ -24,12 +24,21 @@ const encoder = new TextEncoder();
 const hex = (bytes: ArrayBuffer): string =>
   Array.from(new Uint8Array(bytes), (b) => b.toString(16).padStart(2, "0")).join("");
 
+/** Imported once per configuration; a key, not a promise, since no request awaits another's. */
+const keys = new WeakMap<Config, CryptoKey>();
+
+async function importIpKey(config: Config): Promise<CryptoKey> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", config.ip.key as BufferSource, algorithm, false, ["sign"]);
+  keys.set(config, key);
+  return key;
+}
+
 /** The client's address under the `ip` keyset; absent when the platform names none. */
 async function clientIp(c: AppContext, config: Config): Promise<Partial<HttpFacts>> {
   const address = c.req.raw.headers.get("cf-connecting-ip");
   if (address === null) return {};
-  const algorithm = { name: "HMAC", hash: "SHA-256" };
-  const key = await crypto.subtle.importKey("raw", config.ip.key as BufferSource, algorithm, false, ["sign"]);
+  const key = keys.get(config) ?? (await importIpKey(config));
   const mac = await crypto.subtle.sign("HMAC", key, encoder.encode(address));
   return { client_ip_hash: hex(mac), client_ip_hash_alg: "HMAC-SHA256", client_ip_hash_key_id: config.ip.kid };
 }
