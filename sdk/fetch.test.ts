@@ -159,6 +159,17 @@ describe("what it never does", () => {
     expect(gateway.seen).toEqual([]);
   });
 
+  it("learns the gateway's identity over plain text from loopback only", () => {
+    const grants = [{ tool: "demo/look", classes: ["read" as const] }];
+    const at = (aud: string) =>
+      createFetch({
+        key,
+        chain: issueCapability({ key: gateway.operator, holder: key, aud, grants, ttl_seconds: 60 }),
+      });
+    expect(() => at("http://gateway.test/t/default")).toThrow(/neither https nor loopback/);
+    expect(() => at("http://127.0.0.1:8787/t/default")).not.toThrow();
+  });
+
   it("follows no redirect", async () => {
     gateway.answer = () => new Response(null, { status: 307, headers: { location: "https://elsewhere.test/" } });
     const response = await call(open(), "look");

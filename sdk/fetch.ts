@@ -70,6 +70,10 @@ export class Transport {
 
   constructor(options: FetchOptions) {
     const { aud, origin, tenant } = audienceOf(options.chain, options.aud);
+    // In plain text anyone on the way could answer as the gateway: its identity would be theirs to choose.
+    if (!origin.startsWith("https://") && !isLoopback(origin) && !options.gateway) {
+      throw new ClientError("client.usage", `${origin} is neither https nor loopback; pin the gateway's identity`);
+    }
     this.aud = aud;
     this.origin = origin;
     this.tenant = tenant;
@@ -232,6 +236,10 @@ export class Transport {
       `it is ${Math.abs(ahead)} s ${which} the gateway's; set it and try again`,
     );
   }
+}
+
+function isLoopback(origin: string): boolean {
+  return ["127.0.0.1", "localhost", "[::1]"].includes(new URL(origin).hostname);
 }
 
 /** The time in a UUIDv7 (RFC 9562 §5.7): the gateway gives every answer one, and a Date header not always. */

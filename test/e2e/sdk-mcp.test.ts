@@ -154,6 +154,41 @@ describe("the talos command against the stack", () => {
     expect((await talos("tools", "nowhere")).code).toBe(1);
   });
 
+  it("takes a sub-agent from its key to its end", { timeout: 60_000 }, async () => {
+    const [key, cap] = [join(dir, "sub.json"), join(dir, "sub.cap")];
+    const { did } = JSON.parse((await talos("key", "new", key, "--json")).out);
+    const narrowed = await talos(
+      "cap",
+      "narrow",
+      "--to",
+      did,
+      "-g",
+      "everything/echo:read:call:*",
+      "--ttl",
+      "5m",
+      "-o",
+      cap,
+    );
+    expect(narrowed.code, narrowed.err).toBe(0);
+    const sub = ["--key", key, "--cap", cap];
+    const tools = JSON.parse((await talos("tools", "everything", "--json", ...sub)).out).tools;
+    expect(tools.map(({ name }: { name: string }) => name)).toEqual(["echo"]);
+    const say = () => talos("call", "everything/echo", '{"message":"hi"}', ...sub, "--json");
+    expect((await say()).code).toBe(0);
+
+    const stranger = await talos("revoke", "link", "--cap", cap, "--key", key, "--json");
+    expect(stranger.code).toBe(1);
+    expect(JSON.parse(stranger.err).error.code).toBe("revocation.not_authorized");
+    expect((await say()).code).toBe(0);
+
+    const revoked = await talos("revoke", "link", "--cap", cap, "--json"); // as the agent that issued it
+    expect(revoked.code, revoked.err).toBe(0);
+    expect(JSON.parse(revoked.out).entries[0]).toMatch(/^link:/);
+    await expect.poll(async () => (await say()).err, { timeout: 40_000, interval: 500 }).toContain('"code":"REVOKED"');
+    const denials = await talos("audit", "tail", "--agent", did, "--decision", "deny", "--json");
+    expect(denials.code).toBe(0);
+  });
+
   it("prints no secret of the state folder", async () => {
     const all = await Promise.all([
       talos("session", "--json"),
