@@ -16,7 +16,7 @@ import { b64uDecode, jwsSign, leafHash } from "@talos/core";
 import { type BatchFacts, decodeBatch, type Entry, encodeBatch, faultOf, promisePayload } from "./batch.ts";
 import type { Env } from "./env.ts";
 import { follows } from "./head-order.ts";
-import { keysetsOf, primaryKey } from "./keysets.ts";
+import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
 import { Outbox } from "./outbox.ts";
 import type {
@@ -101,10 +101,16 @@ export class AuditLog extends DurableObject<Env> {
     }
   }
 
-  /** An event with its promise, or null when the log has none of that id. */
+  /**
+   * An event with its promise, or null when the log has none of that id. An event outlives the key that promised it:
+   * once that key was pruned there is no promise to repeat, and the event is given without.
+   */
   get(eventId: string): LoggedEvent | null {
     const found = this.#find(eventId);
-    return found === undefined ? null : { body: found.entry.body, seq: found.seq, promise: this.#promise(found) };
+    if (found === undefined) return null;
+    const { entry, seq, facts } = found;
+    const kept = this.#keyOf(facts) !== undefined;
+    return { body: entry.body, seq, ...(kept ? { promise: this.#promise(found) } : {}) };
   }
 
   /** The newest head that was recorded; TenantHead compares its storage with it. */
@@ -205,10 +211,14 @@ export class AuditLog extends DurableObject<Env> {
    * @throws `config.incomplete` when the key it was made with was removed from the keysets
    */
   #promise({ facts, entry, seq }: Stored): string {
-    const key = keysetsOf(this.env, Date.now()).purposes.promise.find(({ kid }) => kid === facts.kid);
+    const key = this.#keyOf(facts);
     if (key === undefined) throw new TalosError("config.incomplete", { missing: [`promise key ${facts.kid}`] });
     const payload = promisePayload(this.#name(), facts, seq, entry);
     return jwsSign({ seed: b64uDecode(key.key), typ: "talos-promise+jwt", kid: facts.kid, payload });
+  }
+
+  #keyOf({ kid }: BatchFacts): KeysetKey | undefined {
+    return keysetsOf(this.env, Date.now()).purposes.promise.find((key) => key.kid === kid);
   }
 
   #next(): number {

@@ -186,6 +186,8 @@ describe("rotation of the promise key", () => {
     expect(again.promises.map(kidOf)).toEqual([old.kid, next.kid]);
     await rekey([{ ...next, status: "primary" }]);
     expect(await append([known])).toMatchObject({ ok: false, code: "config.incomplete" });
+    // The event outlives the key: it can be read, and is not promised again.
+    expect(await log.get(known.event_id)).toEqual({ body: known.body, seq: 0 });
   });
 });
 

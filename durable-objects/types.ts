@@ -67,8 +67,8 @@ export type Appended =
 export interface LoggedEvent {
   body: string;
   seq: number;
-  /** compact JWS, the same bytes at every call */
-  promise: string;
+  /** compact JWS, the same bytes at every call; absent once the key that signed it was pruned */
+  promise?: string;
 }
 
 export interface LastHead extends HeadMark {

@@ -1,6 +1,6 @@
 /** A tenant's whole record as it lies on the disk of its object, and as Postgres has it, each read on its own. */
 import { createHash } from "node:crypto";
-import type { AuditEventV2 } from "@talos/contracts";
+import { type AuditEventV2, LIMITS } from "@talos/contracts";
 import { connect } from "../../workers/db/client.ts";
 import type { Talos } from "../harness.ts";
 
@@ -26,15 +26,34 @@ interface Batch {
   events: string;
 }
 
+interface Indexed {
+  event_id: string;
+  seq: number;
+}
+
+interface Salted {
+  event_id: string;
+  name: string;
+  salt: string;
+}
+
 /**
- * Read a log's rows past its own code.
+ * Read a log's rows past its own code, at a moment when nothing is appended.
  * @throws Error when the rows are no log: gaps, an id twice, an index that disagrees, a leaf hash that is not its body's
  */
 export async function readLedger(talos: Talos, tenant = "default"): Promise<Ledger> {
   const rows = <T>(sql: string) => talos.sql("AuditLog", tenant, sql) as Promise<T[]>;
-  const batches = await rows<Batch>("SELECT first_seq, count, events FROM batches ORDER BY first_seq");
-  const index = await rows<{ event_id: string; seq: number }>("SELECT event_id, seq FROM event_ids");
-  const salted = await rows<{ event_id: string; name: string; salt: string }>("SELECT event_id, name, salt FROM salts");
+  const log = talos.log(tenant);
+  for (;;) {
+    const { next_seq } = await log.status();
+    const batches = await rows<Batch>("SELECT first_seq, count, events FROM batches ORDER BY first_seq");
+    const index = await rows<Indexed>("SELECT event_id, seq FROM event_ids");
+    const salts = await rows<Salted>("SELECT event_id, name, salt FROM salts");
+    if ((await log.status()).next_seq === next_seq) return ledgerOf(batches, index, salts);
+  }
+}
+
+function ledgerOf(batches: Batch[], index: Indexed[], salted: Salted[]): Ledger {
   const leaves = batches.flatMap(({ first_seq, count, events }) => {
     const lines = events.split("\n");
     if (lines.length !== count) throw new Error(`the batch at ${first_seq} says ${count}, and has ${lines.length}`);
@@ -82,9 +101,13 @@ export async function readProjection(
   return rows as { seq: number; event_id: string; leaf: string; body: string }[];
 }
 
-/** Wait until the log has handed everything on. @throws Error after `timeout_ms` */
+/**
+ * Wait until the log has handed everything on, what isolates still hold in their buffers too.
+ * @throws Error after `timeout_ms`
+ */
 export async function projected(talos: Talos, timeout_ms = 20_000, tenant = "default"): Promise<void> {
   const until = Date.now() + timeout_ms;
+  await new Promise((resolve) => setTimeout(resolve, 3 * LIMITS.audit_buffer_ms));
   for (;;) {
     await talos.log(tenant).flush();
     const { next_seq, projected_seq } = await talos.log(tenant).status();

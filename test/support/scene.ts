@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Keysets, PolicySnapshot } from "@talos/contracts";
+import type { Grant, PolicySnapshot, ToolEntry } from "@talos/contracts";
 import { migrate } from "../../scripts/migrate.ts";
 import { startReal, type TestDatabase } from "../../scripts/neon/test-database.ts";
 import { startNeonEndpoint } from "../../scripts/neon-endpoint.ts";
@@ -50,10 +50,13 @@ async function startDatabase(): Promise<TestDatabase> {
   return { url: "postgresql://talos:embedded@127.0.0.1/postgres", endpoint, close: () => endpoint.close() };
 }
 
-export async function startScene(
-  options: Partial<TalosOptions> & { keysets?: Keysets; policy?: Partial<PolicySnapshot> } = {},
-): Promise<Scene> {
-  const { policy: over, ...rest } = options;
+export interface SceneOptions extends Partial<TalosOptions> {
+  /** further servers with their tools, and what the agent may do there */
+  more?: { servers: Record<string, string>; tools: ToolEntry[]; grants: Grant[] };
+}
+
+export async function startScene(options: SceneOptions = {}): Promise<Scene> {
+  const { more = { servers: {}, tools: [], grants: [] }, ...rest } = options;
   const [source, tools, state, port] = await Promise.all([
     startDatabase(),
     startTools(),
@@ -72,14 +75,15 @@ export async function startScene(
   };
   const talos = await startTalos(fixed);
   const aud = talos.aud();
+  const servers = Object.entries({ ...more.servers, tools: tools.url }).sort(([a], [b]) => (a < b ? -1 : 1));
   const policy = snapshot({
-    ...{ anchors: [operator], tools: TOOLS_REGISTRY, servers: [{ name: "tools", url: tools.url, timeout_ms: 5_000 }] },
+    ...{ anchors: [operator], tools: [...more.tools, ...TOOLS_REGISTRY] },
+    servers: servers.map(([name, url]) => ({ name, url, timeout_ms: 5_000 })),
     // A slot of a caller that was killed frees itself only after minutes, and these tests kill many.
     rates: { read: { concurrency: 1_000 }, write: { concurrency: 1_000 } },
-    ...(over === undefined ? {} : { over }),
   });
   await publish(aud, publisher, policy);
-  const chain = root(operator, agent, { aud: [aud], grants: TOOLS_GRANTS });
+  const chain = root(operator, agent, { aud: [aud], grants: [...more.grants, ...TOOLS_GRANTS] });
   const scene: Scene = {
     ...{ talos, aud, tools, agent, operator, publisher, chain, policy, cable, database, state },
     async restart(again = {}) {

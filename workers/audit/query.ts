@@ -72,5 +72,11 @@ async function inLog(env: Env, tenant: string, eventId: string): Promise<AuditRe
   const found = await searching(() => env.AUDIT_LOGS.getByName(tenant).get(eventId));
   if (!found) throw new TalosError("audit.event_unknown");
   const { seq, promise, body } = found;
-  return { seq, leaf_hash: leafHash(body), event: JSON.parse(body), promise, source: "log" };
+  return {
+    seq,
+    leaf_hash: leafHash(body),
+    event: JSON.parse(body),
+    ...(promise === undefined ? {} : { promise }),
+    source: "log",
+  };
 }
