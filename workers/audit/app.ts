@@ -29,7 +29,7 @@ export function auditHandlers(query: AuditQueryPort): Pick<Handlers, "audit.even
 export function readQuery(parameters: URLSearchParams): AuditQuery {
   const asked = new Map<string, string | number>();
   for (const [name, value] of parameters) {
-    if (asked.has(name)) throw new TalosError("contract.invalid", { repeated: name });
+    if (asked.has(name)) throw new TalosError("contract.invalid", { query: "a parameter twice" });
     asked.set(name, NUMBERS.has(name) && INTEGER.test(value) ? Number(value) : value);
   }
   const read = validate("audit/query", Object.fromEntries(asked));

@@ -142,12 +142,19 @@ export function withRpcNumber<E extends TalosError>(error: E, number: number): E
   return error;
 }
 
+/** For the log. A member that no contract knows has its name from the caller, who may have put anything there. */
+function loggable({ detail }: TalosError): Record<string, unknown> {
+  if (detail.detail !== "unknown member") return detail;
+  const { field: _chosen, ...rest } = detail;
+  return rest;
+}
+
 /** Hono's onError: log through the redactor, answer in the surface's form. */
 export function onError(error: unknown, c: AppContext): Response {
   const failure = named(error);
   const level = ERRORS[failure.code].status >= 500 ? "error" : "info";
   const cause = failure.code === "internal" || failure.cause !== undefined ? { error: failure.cause ?? failure } : {};
-  c.get("log")(level, "request.failed", { code: failure.code, detail: failure.detail, ...cause });
+  c.get("log")(level, "request.failed", { code: failure.code, detail: loggable(failure), ...cause });
   const surface: string | undefined = c.get("surface");
   if (surface?.startsWith("mcp.") === true)
     return rpcError(failure, c.get("request_id"), c.get("rpc_id"), numbers.get(failure));
