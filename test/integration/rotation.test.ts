@@ -214,10 +214,19 @@ describe("production", () => {
     const all = await readdir(join(state, name), { recursive: true });
     return all.filter((path) => /(do\/.*|blobs\/.*)[0-9a-f]{64}/.test(path));
   };
-  const with_ = (change: (keysets: Keysets) => void): Keysets => {
+  type Purpose = keyof Keysets["purposes"];
+  type Key = Keysets["purposes"][Purpose][number];
+  /** Good keysets but for what is special about the key of one purpose. */
+  const keysetsBut = (purpose: Purpose, over: Partial<Key>): Keysets => {
     const keysets = generateKeysets("production", Date.now());
-    change(keysets);
-    return keysets;
+    return {
+      ...keysets,
+      purposes: { ...keysets.purposes, [purpose]: [{ ...keysets.purposes[purpose][0]!, ...over }] },
+    };
+  };
+  const keysetsWithout = (purpose: Purpose): Keysets => {
+    const keysets = generateKeysets("production", Date.now());
+    return { ...keysets, purposes: { ...keysets.purposes, [purpose]: [] } };
   };
   /** Everything that would name an object: a decision, a session, a policy, a revocation, an MCP call. */
   const requests = (origin: string): Promise<Response>[] => {
@@ -237,9 +246,9 @@ describe("production", () => {
   };
 
   it.each([
-    ["a development key", with_((k) => void (k.purposes.mcp[0]!.kid = "dev-mcp-1"))],
-    ["a missing purpose", with_((k) => void (k.purposes.promise = []))],
-    ["an expired primary", with_((k) => void (k.purposes.ticket[0]!.not_after = nowSeconds() - 1))],
+    ["a development key", keysetsBut("mcp", { kid: "dev-mcp-1" })],
+    ["a missing purpose", keysetsWithout("promise")],
+    ["an expired primary", keysetsBut("ticket", { not_after: nowSeconds() - 1 })],
     ["keysets of development", generateKeysets("development", Date.now())],
   ])("with %s touches no object and no KV, and the log itself appends nothing", async (what, keysets) => {
     const name = what.replaceAll(" ", "-");
@@ -267,10 +276,7 @@ describe("production", () => {
 
   it("stops serving the moment a primary expires, and the moment before it serves", async () => {
     const until = nowSeconds() + 6;
-    const talos = await start(
-      with_((k) => void (k.purposes.receipt[0]!.not_after = until)),
-      "expiring",
-    );
+    const talos = await start(keysetsBut("receipt", { not_after: until }), "expiring");
     try {
       expect((await fetch(`${talos.origin}/health/live`)).status).toBe(200);
       const { jws } = policySign({ seed: publisher.seed, snapshot: snapshot({ anchors: [person("operator")] }) });
