@@ -112,7 +112,7 @@ function build(): Map<string, Buffer> {
     execFileSync("wasm-pack", args, { env, stdio: ["ignore", "inherit", "inherit"] });
 
     const raw = join(out, "talos_core_bg.wasm");
-    execFileSync("wasm-opt", ["-Oz", "--strip-debug", "--strip-producers", raw, "-o", raw], {
+    execFileSync("wasm-opt", ["-Oz", "--converge", "--strip-debug", "--strip-producers", raw, "-o", raw], {
       env: ENV,
     });
     const files = new Map<string, Buffer>();

@@ -3,10 +3,11 @@
 //! Allowing allocates nothing. Grants are ordered by tool, so that only those of the tool are looked at.
 //! Source: contracts/spec/capability.md#grant and #decision.
 
+use crate::error::Refusal;
 use crate::grant::{Class, FEW, Grant};
 use crate::json::{Value, print};
 use crate::path::{Pattern, is_path};
-use crate::error::Refusal;
+use crate::table;
 use crate::{Code, Error};
 
 /// The longest argument, in bytes of canonical JSON, that a refusal shows again (schemas/capability/decision.schema.json).
@@ -52,7 +53,7 @@ impl<'a> Args<'a> {
     pub fn new(members: &'a [(String, Value)]) -> Self {
         let mut args: Vec<_> = members.iter().map(|(name, value)| (name.as_str(), value)).collect();
         // Sorted, so that neither many arguments nor many grants cost their product.
-        args.sort_unstable_by_key(|(name, _)| *name);
+        table::sort(&mut args, |left, right| left.0.cmp(right.0));
         Self(args)
     }
 

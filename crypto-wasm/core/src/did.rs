@@ -116,7 +116,8 @@ pub fn web_url(did: &str) -> Result<String, Error> {
 /// `MALFORMED` when it is no origin of http or https with a lower-case host.
 pub fn web_of_origin(origin: &str) -> Result<String, Error> {
     let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    let authority = authority.filter(|authority| !authority.contains('%')).ok_or_else(|| Error::malformed("not an origin"))?;
+    let authority =
+        authority.filter(|authority| !authority.contains('%')).ok_or_else(|| Error::malformed("not an origin"))?;
     let did = format!("did:web:{}", authority.replace(':', "%3A"));
     web_url(&did)?;
     Ok(did)

@@ -6,6 +6,7 @@ use crate::contract::limits::{EVENT_BYTES, META_ENTRIES, META_NAME_BYTES, META_S
 use crate::contract::surface;
 use crate::hash::{hex, sha256, sha256_parts};
 use crate::json::{self, Value};
+use crate::table;
 use crate::{Code, Error, uuidv7};
 
 const SCHEMA_ID: &str = "talos.audit_event";
@@ -125,7 +126,7 @@ fn allowed(meta: &[(String, Value)], allow: &[&str]) -> Result<Vec<(String, Valu
         kept.push((name.clone(), value.clone()));
     }
     if !removed.is_empty() {
-        removed.sort_unstable();
+        table::sort(&mut removed, |left, right| left.cmp(right));
         let mut names = removed.join(", ");
         if names.len() > META_STRING_BYTES {
             // A flood of names: what fits is told, the flag stands in any case.

@@ -28,6 +28,7 @@ pub mod link;
 pub mod mcp;
 pub mod path;
 pub mod scope;
+pub mod table;
 pub mod trust;
 
 // Proofs and sessions.

@@ -4,7 +4,7 @@
 //! Source: contracts/spec/session.md#ticket, contracts/spec/in-force.md.
 
 use crate::chain::Chain;
-use crate::json::{Fields, Value};
+use crate::json::{self, Fields, Value};
 use crate::limits::{CHAIN_LINKS, DID_BYTES};
 use crate::link::MAX_EPOCH;
 use crate::trust::Trust;
@@ -118,7 +118,7 @@ impl Lineage {
         if !(1..=CHAIN_LINKS).contains(&items.len()) {
             return Err(Error::malformed("not 1 to 8 links").at("links"));
         }
-        let links = items.iter().map(read_link).collect::<Result<Vec<_>, _>>().map_err(|error| error.at("links"))?;
+        let links = json::each(items, read_link).map_err(|error| error.at("links"))?;
         let holder = fields.b64_32("holder")?;
         let lineage = Self {
             links,

@@ -133,7 +133,9 @@ fn message(body: &Value, server: &str) -> Result<Message, Error> {
     let id = match body.get("id") {
         None => None,
         Some(id @ Value::Int(_)) => Some(id.clone()),
-        Some(Value::Str(text)) if text.len() <= contract::limits::MCP_REQUEST_ID_BYTES => Some(Value::Str(text.clone())),
+        Some(Value::Str(text)) if text.len() <= contract::limits::MCP_REQUEST_ID_BYTES => {
+            Some(Value::Str(text.clone()))
+        }
         Some(_) => return Err(malformed("id")),
     };
     let answers = [body.get("result"), body.get("error")].iter().flatten().count();

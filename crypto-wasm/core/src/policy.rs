@@ -2,8 +2,6 @@
 //!
 //! Source: contracts/spec/in-force.md#policy-snapshot, contracts/schemas/policy/snapshot.schema.json.
 
-use std::collections::BTreeSet;
-
 use crate::contract::limits::{self, ID_BYTES, POLICY_BYTES};
 use crate::forbid::{Forbid, Forbids};
 use crate::hash::sha256_b64;
@@ -13,6 +11,7 @@ use crate::lineage::Lineage;
 use crate::pep::Pep;
 use crate::registry::{RateClass, Registry, Server, Tool};
 use crate::roles::{Binding, Role, Roles};
+use crate::table::{self, Table};
 use crate::trust::Trust;
 use crate::{Code, Error, b64, did, ed25519, jwk, jws};
 
@@ -41,15 +40,17 @@ pub struct Policy {
     /// that it is one.
     pub unregistered_destructive: bool,
     peps: Vec<Pep>,
-    revoked_keys: BTreeSet<String>,
+    revoked_keys: Table<()>,
 }
 
 /// The error of a member: `policy.invalid` with the path to it.
-fn within(path: &str) -> impl Fn(Error) -> Error {
-    move |error| {
-        let field = error.field.as_deref().map_or_else(|| path.to_owned(), |inner| format!("{path}.{inner}"));
-        error.at(field).with_code(Code::PolicyInvalid)
-    }
+#[cold]
+fn within(list: &str, at: usize, error: Error) -> Error {
+    let field = match &error.field {
+        Some(inner) => format!("{list}[{at}].{inner}"),
+        None => format!("{list}[{at}]"),
+    };
+    error.at(field).with_code(Code::PolicyInvalid)
 }
 
 fn invalid(detail: &'static str, field: impl Into<String>) -> Error {
@@ -61,24 +62,28 @@ fn list<T>(
     fields: &mut Fields<'_>,
     name: &str,
     most: usize,
-    read: impl Fn(&Value) -> Result<T, Error>,
+    read: fn(&Value) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
     let items = fields.arr(name).map_err(|error| error.with_code(Code::PolicyInvalid))?;
     if items.len() > most {
         return Err(invalid("too many", name));
     }
-    items.iter().enumerate().map(|(at, item)| read(item).map_err(within(&format!("{name}[{at}]")))).collect()
+    let mut parts = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        match read(item) {
+            Ok(part) => parts.push(part),
+            Err(error) => return Err(within(name, at, error)),
+        }
+    }
+    Ok(parts)
 }
 
 /// Refuse a second part of the same name: which of the two counts would be left open.
 pub(crate) fn distinct<'a>(list: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-    let mut seen = BTreeSet::new();
-    for (at, name) in names.enumerate() {
-        if !seen.insert(name) {
-            return Err(invalid("one name twice", format!("{list}[{at}]")));
-        }
+    match table::repeated(&names.collect::<Vec<_>>()) {
+        Some(at) => Err(invalid("one name twice", format!("{list}[{at}]"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// `[a-z0-9][a-z0-9._-]{0,63}`
@@ -184,7 +189,7 @@ fn compile(payload: &Value, hash: String, tenant: &str) -> Result<Policy, Error>
         forbids: Forbids::new(forbids),
         unregistered_destructive,
         peps,
-        revoked_keys: revoked.into_iter().collect(),
+        revoked_keys: Table::new(revoked.into_iter().map(|jkt| (jkt, ())).collect()),
     })
 }
 
@@ -224,7 +229,7 @@ impl Policy {
     /// Whether the policy itself refuses the key.
     #[must_use]
     pub fn revokes(&self, jkt: &str) -> bool {
-        self.revoked_keys.contains(jkt)
+        self.revoked_keys.get(jkt).is_some()
     }
 
     /// The first link of `chain` that a key signs or holds which the policy refuses.

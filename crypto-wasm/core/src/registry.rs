@@ -2,14 +2,13 @@
 //!
 //! Source: contracts/spec/in-force.md#policy-snapshot, contracts/schemas/policy/parts.schema.json.
 
-use std::collections::BTreeMap;
-
 use crate::contract::limits::{
     RATE_CAPACITY, RATE_CONCURRENCY, RATE_COST, RATE_REFILL_PER_SECOND, UPSTREAM_TIMEOUT_MS_MAX, URL_BYTES,
 };
 use crate::grant::{Actions, Class, is_argument, is_server, is_tool, server_of};
 use crate::json::{Fields, Value};
 use crate::policy::{distinct, name};
+use crate::table::Table;
 use crate::{Code, Error};
 
 /// The server whose tools are our own surfaces.
@@ -149,9 +148,9 @@ impl RateClass {
 /// The registry, for looking up.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    servers: BTreeMap<String, Server>,
-    tools: BTreeMap<String, Tool>,
-    rate_classes: BTreeMap<String, RateClass>,
+    servers: Table<Server>,
+    tools: Table<Tool>,
+    rate_classes: Table<RateClass>,
 }
 
 impl Registry {
@@ -161,22 +160,21 @@ impl Registry {
         distinct("servers", servers.iter().map(|server| server.name.as_str()))?;
         distinct("tools", tools.iter().map(|tool| tool.tool.as_str()))?;
         distinct("rate_classes", rate_classes.iter().map(|class| class.name.as_str()))?;
-        let mut registry = Self::default();
-        registry.servers.extend(servers.into_iter().map(|server| (server.name.clone(), server)));
-        registry.rate_classes.extend(rate_classes.into_iter().map(|class| (class.name.clone(), class)));
-        for (at, tool) in tools.into_iter().enumerate() {
+        let servers = Table::new(servers.into_iter().map(|server| (server.name.clone(), server)).collect());
+        let rate_classes = Table::new(rate_classes.into_iter().map(|class| (class.name.clone(), class)).collect());
+        for (at, tool) in tools.iter().enumerate() {
             let server = server_of(&tool.tool);
-            if server != OWN_SERVER && !registry.servers.contains_key(server) {
+            if server != OWN_SERVER && servers.get(server).is_none() {
                 let field = format!("tools[{at}].tool");
                 return Err(Error::new(Code::PolicyInvalid, "a tool of an unlisted server").at(field));
             }
-            if !registry.rate_classes.contains_key(&tool.rate_class) {
+            if rate_classes.get(&tool.rate_class).is_none() {
                 let field = format!("tools[{at}].rate_class");
                 return Err(Error::new(Code::PolicyInvalid, "an unlisted rate class").at(field));
             }
-            registry.tools.insert(tool.tool.clone(), tool);
         }
-        Ok(registry)
+        let tools = Table::new(tools.into_iter().map(|tool| (tool.tool.clone(), tool)).collect());
+        Ok(Self { servers, tools, rate_classes })
     }
 
     /// The entry of a tool, by its exact name.

@@ -2,8 +2,6 @@
 //!
 //! Source: contracts/spec/in-force.md#revocation-statement and #revocation-body.
 
-use std::collections::BTreeMap;
-
 use crate::bloom::{Filter, Probe};
 use crate::contract::limits::{LOOKUP_ENTRIES, REVOCATION_BODY_BYTES, REVOCATIONS_PER_TENANT};
 use crate::hash::{sha256, sha256_b64};
@@ -12,6 +10,7 @@ use crate::limits::{DID_BYTES, MAX_SAFE_INTEGER};
 use crate::lineage::Lineage;
 use crate::link::MAX_EPOCH;
 use crate::structured::parse_integer;
+use crate::table::sort_texts;
 use crate::{Code, Error, b64};
 
 /// How far the revocation of a key reaches.
@@ -132,8 +131,7 @@ impl Items {
         let mut items: Vec<String> = chain.links.iter().map(|link| format!("link:{}", link.id)).collect();
         items.extend(chain.keys().map(|jkt| format!("key:{jkt}")));
         items.extend(chain.links.iter().map(|link| format!("epoch:{}", link.jkt)));
-        items.sort_unstable();
-        items.dedup();
+        sort_texts(&mut items);
         Self(items.into_iter().map(|item| (Probe::of(&item), item)).map(|(probe, item)| (item, probe)).collect())
     }
 
@@ -149,7 +147,14 @@ pub struct Answers {
     /// The number that the answers are for.
     pub rev_seq: u64,
     /// Printed entries by item; an item without revocations has an empty list.
-    pub items: BTreeMap<String, Vec<String>>,
+    pub items: Vec<(String, Vec<String>)>,
+}
+
+impl Answers {
+    /// The entries of an item, if it was asked about.
+    fn of(&self, item: &str) -> Option<&[String]> {
+        self.items.iter().find(|(name, _)| name == item).map(|(_, entries)| entries.as_slice())
+    }
 }
 
 /// What the check of a chain came to.
@@ -184,12 +189,10 @@ pub fn build(tenant: &str, rev_seq: u64, entries: &[String]) -> Result<(String, 
         return Err(Error::new(Code::RevocationLimit, "too many revocations of one tenant").at("entries"));
     }
     let mut sorted: Vec<&str> = entries.iter().map(String::as_str).collect();
-    sorted.sort_unstable();
-    sorted.dedup();
+    sort_texts(&mut sorted);
     let mut items =
         sorted.iter().map(|entry| Entry::parse(entry).map(|entry| entry.item())).collect::<Result<Vec<_>, _>>()?;
-    items.sort_unstable();
-    items.dedup();
+    sort_texts(&mut items);
     let number = i64::try_from(rev_seq).ok().filter(|number| *number <= MAX_SAFE_INTEGER);
     let body = json::print(&Value::obj([
         ("v", Value::Int(1)),
@@ -249,7 +252,7 @@ impl Revocations {
         let mut dead: Option<usize> = None;
         for item in self.hits(items) {
             // An older answer may lack what the filter knows: asked again.
-            let Some(entries) = answers.items.get(item).filter(|_| answers.rev_seq >= self.rev_seq) else {
+            let Some(entries) = answers.of(item).filter(|_| answers.rev_seq >= self.rev_seq) else {
                 missing.push(item.to_owned());
                 continue;
             };

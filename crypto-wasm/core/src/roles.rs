@@ -2,8 +2,8 @@
 //!
 //! Source: contracts/spec/in-force.md#roles.
 
+use crate::table::{self, Table};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use crate::contract::limits::{ROLE_GRANTS, SCOPE_ATTRIBUTE_BYTES, SCOPE_ATTRIBUTES};
 use crate::grant::{Grant, parse_grants, server_of};
@@ -134,9 +134,9 @@ impl Binding {
 /// Roles and bindings, for looking up.
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
-    roles: BTreeMap<String, Vec<Grant>>,
+    roles: Table<Vec<Grant>>,
     /// By principal, `*` among them.
-    bindings: BTreeMap<String, Vec<Binding>>,
+    bindings: Table<Vec<Binding>>,
 }
 
 impl Roles {
@@ -145,16 +145,23 @@ impl Roles {
     pub(crate) fn new(roles: Vec<Role>, bindings: Vec<Binding>) -> Result<Self, Error> {
         distinct("roles", roles.iter().map(|role| role.id.as_str()))?;
         distinct("bindings", bindings.iter().map(|binding| binding.id.as_str()))?;
-        let mut all = Self::default();
-        all.roles.extend(roles.into_iter().map(|role| (role.id, role.grants)));
-        for (at, binding) in bindings.into_iter().enumerate() {
-            if !all.roles.contains_key(&binding.role) {
+        let roles = Table::new(roles.into_iter().map(|role| (role.id, role.grants)).collect());
+        for (at, binding) in bindings.iter().enumerate() {
+            if roles.get(&binding.role).is_none() {
                 let field = format!("bindings[{at}].role");
                 return Err(Error::new(Code::PolicyInvalid, "an unlisted role").at(field));
             }
-            all.bindings.entry(binding.principal.clone()).or_default().push(binding);
         }
-        Ok(all)
+        let mut bindings = bindings;
+        table::sort(&mut bindings, |left, right| left.principal.cmp(&right.principal));
+        let mut grouped: Vec<(String, Vec<Binding>)> = Vec::new();
+        for binding in bindings {
+            match grouped.last_mut() {
+                Some((principal, group)) if *principal == binding.principal => group.push(binding),
+                _ => grouped.push((binding.principal.clone(), vec![binding])),
+            }
+        }
+        Ok(Self { roles, bindings: Table::new(grouped) })
     }
 
     /// The effective binding: of those that match principal and scope the most specific, ties by the lowest id.

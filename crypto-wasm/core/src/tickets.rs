@@ -4,14 +4,15 @@
 //! id, so that a ticket which is evicted and opened again finds its window where it was, and no captured read gains a
 //! second life (contracts/spec/proof.md#replay).
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::Error;
 use crate::hash::sha256_parts;
 use crate::revocation::Items;
 use crate::seal::Keyring;
+use crate::table::Spread;
 use crate::ticket::Ticket;
-use crate::Error;
 
 /// A ticket and what is derived from it once.
 #[derive(Debug)]
@@ -28,15 +29,14 @@ pub struct OpenTicket {
 pub struct OpenTickets {
     most: usize,
     uses: u64,
-    tickets: BTreeMap<[u8; 32], (u64, Rc<OpenTicket>)>,
-    by_use: BTreeMap<u64, [u8; 32]>,
+    tickets: HashMap<[u8; 32], (u64, Rc<OpenTicket>), Spread>,
 }
 
 impl OpenTickets {
     /// Room for `most` tickets; the one that was not used for longest gives way.
     #[must_use]
-    pub const fn new(most: usize) -> Self {
-        Self { most, uses: 0, tickets: BTreeMap::new(), by_use: BTreeMap::new() }
+    pub fn new(most: usize) -> Self {
+        Self { most, uses: 0, tickets: HashMap::default() }
     }
 
     /// The ticket of this text. `ring` tells keyrings apart, `core` is the hash of this core.
@@ -53,20 +53,17 @@ impl OpenTickets {
         let name = sha256_parts(&[&ring.to_le_bytes(), text.as_bytes()]);
         self.uses += 1;
         if let Some((used, open)) = self.tickets.get_mut(&name) {
-            self.by_use.remove(used);
             *used = self.uses;
-            self.by_use.insert(self.uses, name);
             return Ok(Rc::clone(open));
         }
         let ticket = Ticket::open(keyring, text, core, now_seconds)?;
         let open = Rc::new(OpenTicket { items: Items::of(&ticket.lineage), ticket });
         if self.tickets.len() >= self.most
-            && let Some((_, oldest)) = self.by_use.pop_first()
+            && let Some(oldest) = self.tickets.iter().min_by_key(|(_, (used, _))| *used).map(|(name, _)| *name)
         {
             self.tickets.remove(&oldest);
         }
         self.tickets.insert(name, (self.uses, Rc::clone(&open)));
-        self.by_use.insert(self.uses, name);
         Ok(open)
     }
 

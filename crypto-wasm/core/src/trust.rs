@@ -3,6 +3,7 @@
 //! Source: contracts/spec/identity.md#dids, contracts/spec/capability.md#chain.
 
 use crate::did;
+use crate::table;
 use crate::{Code, Error};
 
 /// Anchors and did:web holders, for looking up.
@@ -39,8 +40,8 @@ impl Trust {
             }
             trust.webs.push((did, jkt));
         }
-        trust.anchors.sort_unstable();
-        trust.webs.sort_unstable();
+        table::sort(&mut trust.anchors, |left, right| left.0.cmp(&right.0));
+        table::sort(&mut trust.webs, |left, right| left.0.cmp(&right.0));
         if trust.anchors.windows(2).any(|pair| matches!(pair, [left, right] if left.0 == right.0)) {
             return Err(invalid("one anchor twice", "anchors"));
         }

@@ -2,9 +2,10 @@
 //!
 //! Source: contracts/spec/proof.md#replay.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::contract::limits::SEQUENCE_WINDOW;
+use crate::table::Spread;
 use crate::{Code, Error};
 
 /// Sequence numbers that a window remembers below and with the highest one.
@@ -94,14 +95,14 @@ fn full() -> Error {
 #[derive(Debug)]
 pub struct Windows {
     most: usize,
-    sessions: BTreeMap<[u8; 16], (Window, u64)>,
+    sessions: HashMap<[u8; 16], (Window, u64), Spread>,
 }
 
 impl Windows {
     /// Windows for at most `most` sessions with proofs alive at the same time.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { most, sessions: BTreeMap::new() }
+        Self { most, sessions: HashMap::default() }
     }
 
     /// Whether `sequence` of `session` could be used up now; changes nothing.

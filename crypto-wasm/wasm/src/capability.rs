@@ -3,10 +3,10 @@
 use talos_core::attenuate::{self, Narrowed};
 use talos_core::chain::Chain;
 use talos_core::contain::{self, Uncovered};
+use talos_core::contract::limits::{GRANTS, ROLE_GRANTS};
 use talos_core::decide::{Args, Decision, Need, Resource};
 use talos_core::grant::{Class, Grant, parse_grants};
 use talos_core::json::{self, Fields, Value};
-use talos_core::contract::limits::{GRANTS, ROLE_GRANTS};
 use talos_core::link::{Link, MAX_EPOCH};
 use talos_core::trust::Trust;
 use talos_core::{Error, b64, did, jwk, scope};
@@ -44,7 +44,7 @@ fn narrowed(claims: &Value, parent: &Link) -> Result<Narrowed, Error> {
         holder: fields.b64_32("holder_x")?,
         aud: match fields.opt("aud") {
             None => None,
-            Some(_) => Some(fields.arr("aud")?.iter().map(audience).collect::<Result<_, _>>()?),
+            Some(_) => Some(json::texts(fields.arr("aud")?).map_err(|error| error.at("aud"))?),
         },
         iat: fields.int("iat", 0, LATEST)?,
         // Not earlier than the parent, and not before it is made.
@@ -57,10 +57,6 @@ fn narrowed(claims: &Value, parent: &Link) -> Result<Narrowed, Error> {
     };
     fields.finish()?;
     Ok(narrowed)
-}
-
-fn audience(value: &Value) -> Result<String, Error> {
-    value.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("not a string").at("aud"))
 }
 
 /// The links of a chain, read and not trusted.

@@ -23,7 +23,7 @@ pub fn policy_load(text: &str, tenant: &str, publishers: &str, expected_hash: Op
     let load = || {
         let publishers = object(publishers)?;
         let publishers = publishers.as_arr().ok_or_else(|| Error::malformed("not an array").at("publishers"))?;
-        let keys = publishers.iter().map(jwk::parse).collect::<Result<Vec<_>, _>>()?;
+        let keys = json::each(publishers, jwk::parse)?;
         let policy = policy::load(text, tenant, &keys, expected_hash.as_deref())?;
         let snapshot = jws::parse(text)?.payload()?;
         let (version, hash) = (policy.version, policy.hash.clone());
@@ -67,8 +67,7 @@ pub fn filter_build(args: &str) -> Answer<String> {
     let build = || {
         let args = object(args)?;
         let mut fields = Fields::new(&args)?;
-        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("not a string").at("entries"));
-        let entries = fields.arr("entries")?.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        let entries = json::texts(fields.arr("entries")?).map_err(|error| error.at("entries"))?;
         let rev_seq = fields.int("rev_seq", 0, talos_core::limits::MAX_SAFE_INTEGER)?.unsigned_abs();
         let (body, hash) = revocation::build(fields.str("tenant")?, rev_seq, &entries)?;
         fields.finish()?;
@@ -116,7 +115,7 @@ pub fn keyring_load(keys: String, purpose: &str) -> Answer<String> {
         let purpose = Purpose::named(purpose).ok_or_else(|| Error::malformed("not a purpose").at("purpose"))?;
         let keys = object(&keys)?;
         let keys = keys.as_arr().ok_or_else(|| Error::malformed("not an array").at("keys"))?;
-        let keys = keys.iter().map(sealing_key).collect::<Result<Vec<_>, _>>()?;
+        let keys = json::each(keys, sealing_key)?;
         let handle = store::hold_keyring(Keyring::new(purpose, keys)?)?;
         Ok(json::print(&Value::obj([("handle", int(handle.into()))])))
     };

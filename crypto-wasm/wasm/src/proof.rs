@@ -68,7 +68,8 @@ pub fn mac_request(
         let key = secret(mac_key, "mac_key")?;
         let request = Request::read(frame)?;
         let id = session::session_id(session_id)?;
-        let sequence = structured::parse_integer(sequence).ok_or_else(|| Error::malformed("not a sequence").at("sequence"))?;
+        let sequence =
+            structured::parse_integer(sequence).ok_or_else(|| Error::malformed("not a sequence").at("sequence"))?;
         proof::authenticate(&parts(&request), &id, &key, created, expires, sequence).map(print)
     };
     mac().or_refuse()

@@ -1,7 +1,7 @@
 //! How a refusal crosses into JavaScript.
 
-use talos_core::json::{self, Value};
 use talos_core::error::Refusal;
+use talos_core::json::{self, Value};
 use talos_core::{Code, Error};
 use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;

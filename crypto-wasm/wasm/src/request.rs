@@ -1,7 +1,5 @@
 //! Requests on the gateway's side. The frames and answers are those of `crypto-wasm/request.ts`.
 
-use std::collections::BTreeMap;
-
 use talos_core::authorize::{self, Began, Decided, Finished, Kind, Mode, Opening, Verdicts};
 use talos_core::decide::Decision;
 use talos_core::grant::Class;
@@ -48,11 +46,10 @@ fn read_answers(text: Option<&str>) -> Result<Answers, Error> {
     let mut fields = Fields::new(&value)?;
     let rev_seq = fields.int("rev_seq", 0, talos_core::limits::MAX_SAFE_INTEGER)?.unsigned_abs();
     let foreign = || Error::new(Code::HeadInconsistent, "not answers").at("items");
-    let mut items = BTreeMap::new();
+    let mut items = Vec::new();
     for (item, entries) in fields.obj("items")? {
-        let entries = entries.as_arr().ok_or_else(foreign)?.iter();
-        let entries = entries.map(|entry| entry.as_str().map(str::to_owned).ok_or_else(foreign));
-        items.insert(item.clone(), entries.collect::<Result<Vec<_>, _>>()?);
+        let entries = entries.as_arr().and_then(|entries| json::texts(entries).ok()).ok_or_else(foreign)?;
+        items.push((item.clone(), entries));
     }
     fields.finish()?;
     Ok(Answers { rev_seq, items })
@@ -66,10 +63,9 @@ fn print_inner((decision, facts): (Decision, Option<Value>)) -> Value {
 
 fn print_finished(finished: Finished) -> String {
     let members = match finished {
-        Finished::Lookup(items) => vec![
-            ("status", Value::str("lookup")),
-            ("items", Value::Arr(items.into_iter().map(Value::Str).collect())),
-        ],
+        Finished::Lookup(items) => {
+            vec![("status", Value::str("lookup")), ("items", Value::Arr(items.into_iter().map(Value::Str).collect()))]
+        }
         Finished::Decided(Decided { decision, facts, inner }) => {
             let mut members = vec![("status", Value::str("decided")), ("decision", decision.value(true))];
             members.extend(facts.map(|facts| ("request", facts)));
@@ -173,8 +169,7 @@ pub fn filter_list(frame: &[u8], policy: u32, tickets: u32, verdicts: &str, args
         let args = object(args)?;
         let mut fields = Fields::new(&args)?;
         let kind = Kind::named(fields.str("kind")?).ok_or_else(|| Error::malformed("not a kind of list").at("kind"))?;
-        let text = |value: &'_ Value| value.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("not a string").at("names"));
-        let names = fields.arr("names")?.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        let names = json::texts(fields.arr("names")?).map_err(|error| error.at("names"))?;
         fields.finish()?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let verdicts = Verdicts::Given(verdicts);

@@ -3,7 +3,6 @@
 //! Nothing of a request is kept. Handles are numbers that are never used twice, so a freed one answers nothing.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use talos_core::authorize::{Memory, Site};
@@ -23,7 +22,13 @@ enum Held {
 struct Store {
     core: String,
     last: u32,
-    held: BTreeMap<u32, Held>,
+    held: Vec<(u32, Held)>,
+}
+
+impl Store {
+    fn find(&self, handle: u32) -> Option<&Held> {
+        self.held.iter().find(|(own, _)| *own == handle).map(|(_, held)| held)
+    }
 }
 
 thread_local! {
@@ -44,7 +49,7 @@ fn hold(held: Held) -> Result<u32, Error> {
             return Err(Error::new(Code::Internal, "too many handles; free what is no longer in force"));
         }
         store.last = store.last.checked_add(1).ok_or_else(|| Error::new(Code::Internal, "no handle left"))?;
-        store.held.insert(store.last, held);
+        store.held.push((store.last, held));
         Ok(store.last)
     })
 }
@@ -66,12 +71,12 @@ pub fn hold_keyring(keyring: Keyring) -> Result<u32, Error> {
 
 /// Gives back what a handle keeps; keys are overwritten.
 pub fn free(handle: u32) {
-    STORE.with_borrow_mut(|store| store.held.remove(&handle));
+    STORE.with_borrow_mut(|store| store.held.retain(|(own, _)| *own != handle));
 }
 
 /// The policy of a handle.
 pub fn policy(handle: u32) -> Result<Rc<Policy>, Error> {
-    STORE.with_borrow(|store| match store.held.get(&handle) {
+    STORE.with_borrow(|store| match store.find(handle) {
         Some(Held::Policy(policy)) => Ok(Rc::clone(policy)),
         _ => Err(unknown("policy")),
     })
@@ -79,7 +84,7 @@ pub fn policy(handle: u32) -> Result<Rc<Policy>, Error> {
 
 /// The filter of a handle.
 pub fn filter(handle: u32) -> Result<Rc<Revocations>, Error> {
-    STORE.with_borrow(|store| match store.held.get(&handle) {
+    STORE.with_borrow(|store| match store.find(handle) {
         Some(Held::Filter(filter)) => Ok(Rc::clone(filter)),
         _ => Err(unknown("filter")),
     })
@@ -87,7 +92,7 @@ pub fn filter(handle: u32) -> Result<Rc<Revocations>, Error> {
 
 /// The keyring of a handle.
 pub fn keyring(handle: u32) -> Result<Rc<Keyring>, Error> {
-    STORE.with_borrow(|store| match store.held.get(&handle) {
+    STORE.with_borrow(|store| match store.find(handle) {
         Some(Held::Keyring(keyring)) => Ok(Rc::clone(keyring)),
         _ => Err(unknown("keyring")),
     })

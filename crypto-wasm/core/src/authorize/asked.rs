@@ -84,7 +84,9 @@ pub(super) fn shape(error: Error) -> Error {
 /// `LIMIT_EXCEEDED` for too many items; as [`mcp::read`] for MCP.
 pub fn read(request: &Request<'_>, surface: &Surface, permission: Permission) -> Result<Asked, Error> {
     match permission {
-        Permission::Public | Permission::Grant if surface.name.starts_with("authzen.") => third_party::authzen(request, surface),
+        Permission::Public | Permission::Grant if surface.name.starts_with("authzen.") => {
+            third_party::authzen(request, surface)
+        }
         Permission::Public | Permission::Grant => Ok(Asked::of(About::Calls(vec![own(surface)?]))),
         Permission::Holder if surface.name == "sessions.open" => session(request),
         Permission::Holder => Ok(Asked::of(About::Holder)),

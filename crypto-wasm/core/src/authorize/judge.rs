@@ -75,7 +75,9 @@ pub(super) fn class(policy: &Policy, about: &About) -> Option<Class> {
 /// The rate class of each thing asked for, in order.
 pub(super) fn rate_classes<'a>(policy: &'a Policy, surface: &Surface, about: &About) -> Vec<&'a str> {
     match about {
-        About::Calls(calls) => calls.iter().map(|call| entry(policy, call).map_or(RATE_READ, |entry| entry.rate_class)).collect(),
+        About::Calls(calls) => {
+            calls.iter().map(|call| entry(policy, call).map_or(RATE_READ, |entry| entry.rate_class)).collect()
+        }
         About::Holder if surface.name == "sessions.open" => vec!["session"],
         About::Holder | About::Server(_) | About::Nothing => vec![RATE_READ],
     }
@@ -204,8 +206,7 @@ pub(super) fn shows(policy: &Policy, party: &Party, call: &Call, with_resource: 
         }
     };
     let role = policy.roles.for_tool(&lineage.root_sub, &call.tool);
-    let shown = names(party.grants())
-        && role.is_some_and(names)
-        && forbidden(policy, party, &call.tool, entry.class).is_ok();
+    let shown =
+        names(party.grants()) && role.is_some_and(names) && forbidden(policy, party, &call.tool, entry.class).is_ok();
     (shown, Some(entry.class))
 }

@@ -29,6 +29,7 @@ use crate::policy::Policy;
 use crate::proof::{Body, Parts};
 use crate::revocation::{Answers, Revocations};
 use crate::seal::Keyring;
+use crate::table;
 use crate::tickets::OpenTickets;
 use crate::window::Windows;
 use crate::{Code, Error, b64, hash, head, surface};
@@ -173,7 +174,13 @@ fn prepare<'a>(frame: &'a [u8], site: &Site<'_>, memory: &mut Memory, mode: Mode
     Ok(Prepared { request, surface, asked, party, inner })
 }
 
-fn report_party(report: &Report, site: &Site<'_>, memory: &mut Memory, now_ms: u64, mode: Mode) -> Result<Party, Error> {
+fn report_party(
+    report: &Report,
+    site: &Site<'_>,
+    memory: &mut Memory,
+    now_ms: u64,
+    mode: Mode,
+) -> Result<Party, Error> {
     let proof = (Some(report.signature_input.as_str()), Some(report.signature.as_str()));
     party::show(&report.parts(), proof, site, &mut memory.tickets, now_ms, mode)?.check_structure(&site.policy.trust)
 }
@@ -227,7 +234,11 @@ pub fn begin(frame: &[u8], site: &Site<'_>, memory: &mut Memory) -> Result<Began
         Err(error) => settle(error).map(Began::Refused),
         Ok(prepared) => {
             let reports = prepared.asked.reports.iter().map(|report| judge::entry(site.policy, &report.call));
-            let class = reports.flatten().map(|entry| entry.class).chain(judge::class(site.policy, &prepared.asked.about)).max();
+            let class = reports
+                .flatten()
+                .map(|entry| entry.class)
+                .chain(judge::class(site.policy, &prepared.asked.about))
+                .max();
             Ok(Began::Checks(prepared.checks().cloned().collect(), class))
         }
     }
@@ -279,8 +290,7 @@ pub fn finish(
         });
     }
     if !missing.is_empty() {
-        missing.sort_unstable();
-        missing.dedup();
+        table::sort_texts(&mut missing);
         return Ok(Finished::Lookup(missing));
     }
     let mut decided = bench.decide(&prepared, outer, inner);
@@ -392,4 +402,3 @@ impl Bench<'_> {
         (decision, facts)
     }
 }
-

@@ -49,7 +49,11 @@ pub(super) struct Party {
 }
 
 /// Step 1, sizes: more than a contract's header can hold is not read.
-pub(super) fn check_sizes(parts: &Parts<'_>, signature_input: Option<&str>, signature: Option<&str>) -> Result<(), Error> {
+pub(super) fn check_sizes(
+    parts: &Parts<'_>,
+    signature_input: Option<&str>,
+    signature: Option<&str>,
+) -> Result<(), Error> {
     let covered = limits::COVERED_HEADER_BYTES;
     for (field, value, most) in [
         ("@target-uri", Some(parts.target_uri), limits::TARGET_URI_BYTES),
@@ -69,7 +73,9 @@ pub(super) fn check_sizes(parts: &Parts<'_>, signature_input: Option<&str>, sign
         }
     }
     match parts.body {
-        proof::Body::Bytes(body) if body.len() > limits::BODY_BYTES => Err(Error::limit("a body that is too long").at("body")),
+        proof::Body::Bytes(body) if body.len() > limits::BODY_BYTES => {
+            Err(Error::limit("a body that is too long").at("body"))
+        }
         _ => Ok(()),
     }
 }
@@ -146,7 +152,9 @@ fn check_listed(lineage: &Lineage, trust: &Trust) -> Result<(), Error> {
     let subjects = lineage.links.iter().skip(1).map(|link| &link.iss).chain([&lineage.sub]);
     for (index, sub) in subjects.enumerate() {
         if did::key_of(sub)?.is_none() && !trust.lists(sub, lineage.holder_of(index)) {
-            return Err(Error::new(Code::DelegationInvalid, "a subject that is not its key's").in_link(index).at("sub"));
+            return Err(Error::new(Code::DelegationInvalid, "a subject that is not its key's")
+                .in_link(index)
+                .at("sub"));
         }
     }
     Ok(())
@@ -188,7 +196,10 @@ impl Party {
         match &self.standing {
             Standing::Chain { chain, .. } => {
                 let claims = || chain.links().iter().map(|link| &link.claims);
-                (claims().map(|claims| claims.nbf).max().unwrap_or(i64::MAX), claims().map(|claims| claims.exp).min().unwrap_or(0))
+                (
+                    claims().map(|claims| claims.nbf).max().unwrap_or(i64::MAX),
+                    claims().map(|claims| claims.exp).min().unwrap_or(0),
+                )
             }
             Standing::Ticket(open) => {
                 let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);

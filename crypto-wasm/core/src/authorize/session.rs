@@ -39,12 +39,15 @@ pub fn open_session(
 ) -> Result<Response, Error> {
     match finish(frame, site, revocations, memory, verdicts, answers, Mode::Again)? {
         Finished::Decided(decided) if decided.decision.allow() => {}
-        Finished::Decided(decided) => return Err(Error::new(decided.decision.code, "no session for a refused request")),
+        Finished::Decided(decided) => {
+            return Err(Error::new(decided.decision.code, "no session for a refused request"));
+        }
         Finished::Lookup(_) => return Err(Error::new(Code::RevocationStale, "a look-up is missing")),
     }
     let prepared = prepare(frame, site, memory, Mode::Again)?;
     let (request, party) = (&prepared.request, &prepared.party);
-    let (client_share, writes) = prepared.asked.session.ok_or_else(|| Error::new(Code::Internal, "not sessions.open"))?;
+    let (client_share, writes) =
+        prepared.asked.session.ok_or_else(|| Error::new(Code::Internal, "not sessions.open"))?;
     let (nbf, exp) = party.times();
     let lineage = party.lineage();
     let leaf = lineage.links.last().ok_or_else(|| Error::new(Code::Internal, "a chain without links"))?;

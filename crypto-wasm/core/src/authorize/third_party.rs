@@ -140,7 +140,8 @@ fn evaluation(item: &Value, defaults: &Value) -> Result<Report, Error> {
         let text = member(name)?.get(of).and_then(Value::as_str);
         text.ok_or_else(|| Error::malformed("text missing").at(name))
     };
-    let talos = member("context")?.get("talos").ok_or_else(|| Error::malformed("member missing").at("context.talos"))?;
+    let talos =
+        member("context")?.get("talos").ok_or_else(|| Error::malformed("member missing").at("context.talos"))?;
     let mut fields = Fields::new(talos)?;
     let call = call(&mut fields)?;
     text("subject", "type")?;

@@ -10,9 +10,10 @@ pub(crate) use atom::{FEW, has_str};
 pub use name::{is_action, is_argument, is_server, is_tool, server_of};
 
 use crate::Error;
-use crate::json::{Fields, Value};
+use crate::json::{self, Fields, Value};
 use crate::limits::{ACTIONS, ARGS, ATOMS};
 use crate::path::Pattern;
+use crate::table;
 
 /// What a tool does to the world. A request has exactly one class, from the signed registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -235,13 +236,13 @@ fn parse_args(members: &[(String, Value)]) -> Result<Vec<(String, Vec<Atom>)>, E
         if !is_argument(name) || !(1..=ATOMS).contains(&items.len()) {
             return Err(at(Error::malformed("an argument name or a number of atoms that is not allowed")));
         }
-        let atoms = items.iter().map(Atom::parse).collect::<Result<Vec<_>, _>>().map_err(at)?;
+        let atoms = json::each(items, Atom::parse).map_err(at)?;
         if !atoms.is_sorted_by(|left, right| left.op() < right.op()) {
             return Err(at(Error::malformed("atoms out of order")));
         }
         args.push((name.clone(), atoms));
     }
-    args.sort_by(|(left, _), (right, _)| left.cmp(right));
+    table::sort(&mut args, |(left, _), (right, _)| left.cmp(right));
     Ok(args)
 }
 

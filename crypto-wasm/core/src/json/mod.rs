@@ -96,6 +96,26 @@ impl Value {
     }
 }
 
+/// Reads every item of an array.
+///
+/// # Errors
+/// The first that `read` refuses.
+pub fn each<T>(items: &[Value], read: fn(&Value) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    let mut parts = Vec::with_capacity(items.len());
+    for item in items {
+        parts.push(read(item)?);
+    }
+    Ok(parts)
+}
+
+/// Reads every item of an array of strings.
+///
+/// # Errors
+/// `MALFORMED` when one is something else.
+pub fn texts(items: &[Value]) -> Result<Vec<String>, Error> {
+    each(items, |item| item.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("not a string")))
+}
+
 /// Reads something that is signed: as [`parse`], and integers only (contracts/spec/encoding.md#json).
 ///
 /// # Errors

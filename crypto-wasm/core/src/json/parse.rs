@@ -1,8 +1,9 @@
 //! The strict reader.
 
 use super::Value;
-use crate::limits::{JSON_DEPTH, MAX_SAFE_INTEGER};
 use crate::Error;
+use crate::limits::{JSON_DEPTH, MAX_SAFE_INTEGER};
+use crate::table;
 
 /// The value that `bytes` spell.
 ///
@@ -238,9 +239,8 @@ fn distinct(members: &[(String, Value)]) -> Result<(), Error> {
     let duplicate = if members.len() <= 8 {
         members.iter().enumerate().any(|(index, (name, _))| members.iter().take(index).any(|(other, _)| other == name))
     } else {
-        let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        names.windows(2).any(|pair| pair.first() == pair.last())
+        let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+        table::repeated(&names).is_some()
     };
     if duplicate { Err(Error::malformed("a duplicate member name")) } else { Ok(()) }
 }

@@ -1,5 +1,6 @@
 //! The canonical printer, RFC 8785.
 
+use crate::table;
 use core::fmt::Write;
 
 use super::Value;
@@ -44,7 +45,7 @@ fn write_value(value: &Value, out: &mut String) {
         }
         Value::Obj(members) => {
             let mut sorted: Vec<&(String, Value)> = members.iter().collect();
-            sorted.sort_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
+            table::sort(&mut sorted, |(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
             out.push('{');
             for (index, (name, member)) in sorted.into_iter().enumerate() {
                 if index > 0 {

@@ -127,11 +127,11 @@ fn an_answer_to_another_question_is_refused() {
     let loaded = loaded(&[key(3, Reach::Tenant)]);
     let item = format!("key:{}", jkt(3));
     for entry in ["", "key:x", &key(4, Reach::Tenant).print(), &Entry::Link(link(0)).print()] {
-        let answers = Answers { rev_seq: 7, items: BTreeMap::from([(item.clone(), vec![entry.to_owned()])]) };
+        let answers = Answers { rev_seq: 7, items: vec![(item.clone(), vec![entry.to_owned()])] };
         assert_eq!(loaded.check(&chain, &items, &answers).unwrap_err().code, Code::HeadInconsistent, "{entry}");
     }
     let many = vec![key(3, Reach::Under(link(9))).print(); LOOKUP_ENTRIES + 1];
-    let answers = Answers { rev_seq: 7, items: BTreeMap::from([(item, many)]) };
+    let answers = Answers { rev_seq: 7, items: vec![(item, many)] };
     assert_eq!(loaded.check(&chain, &items, &answers).unwrap_err().code, Code::HeadInconsistent);
 }
 

@@ -80,7 +80,8 @@ fn a_message_to_the_server_fits_only_bindings_without_a_tool() {
 
 #[test]
 fn each_malformed_part_is_named() {
-    let binding = |text: &str| Binding::parse(&json::parse(text.as_bytes()).unwrap()).unwrap_err().field.clone().unwrap();
+    let binding =
+        |text: &str| Binding::parse(&json::parse(text.as_bytes()).unwrap()).unwrap_err().field.clone().unwrap();
     let good = r#"{"id":"b","role":"a","principal":"*","scope":{"type":"global"}}"#;
     for (from, to, field) in [
         (r#""id":"b""#, r#""id":"B""#, "id"),
