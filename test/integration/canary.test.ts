@@ -197,9 +197,9 @@ beforeAll(async () => {
   for (const [purpose, keys] of Object.entries(scene.talos.keysets.purposes)) {
     for (const { key } of keys) canaries.key(`key of ${purpose}`, b64uDecode(key));
   }
-  const opened = await send(signed(scene.agent, scene.chain, { ...call("", ""), body: INITIALIZE }));
-  expect(opened.status, await opened.text()).toBe(200);
-  const mcp = { "mcp-session-id": opened.headers.get("mcp-session-id")! };
+  const opened = await hear("initialize", signed(scene.agent, scene.chain, { ...call("", ""), body: INITIALIZE }));
+  expect(opened.status, opened.text).toBe(200);
+  const mcp = { "mcp-session-id": new Headers(JSON.parse(opened.headers)).get("mcp-session-id")! };
   canaries.watch("mcp-session", mcp["mcp-session-id"]);
   await exercise(mcp);
   await scene.cable.cut();
@@ -242,7 +242,7 @@ describe("secrets that were planted", () => {
 
   it("come down in no header, and in no body but the answer of the tool", () => {
     for (const { what, status, text, headers } of heard) {
-      expect(canaries.in(headers), what).toEqual([]);
+      expect(canaries.in(headers), what).toEqual(what === "initialize" ? ["mcp-session"] : []);
       expect(headers, what).not.toMatch(/set-cookie|x-internal|www-authenticate|canary/);
       const answers = status === 200 && /^(act|look|first)/.test(what);
       expect(canaries.in(text, ...(answers ? ["argument", "result"] : [])), `${what}: ${text}`).toEqual([]);
