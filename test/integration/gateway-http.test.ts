@@ -193,6 +193,15 @@ describe("publishing", () => {
   });
 });
 
+describe("HEAD", () => {
+  it("is a method of its own where something is decided, though the router would pass it to GET", async () => {
+    const request = signed(world.agent, world.chain, { aud: world.aud, path: "/v1/head", method: "HEAD" });
+    const response = await send(request);
+    expect(response.status).toBe(405);
+    expect(response.headers.get("allow")).toBe("GET");
+  });
+});
+
 describe("the head", () => {
   it("is shown to any holder, signed and fresh", async () => {
     const response = await world.ask("/v1/head", undefined, { method: "GET" });

@@ -324,8 +324,10 @@ describe("a caller that leaves", () => {
     let closed = false;
     answer = (_request, response) => {
       sse(response);
-      response.write(": hello\n\n");
+      // Never silent for long, so that nothing but the caller's leaving ends it.
+      const alive = setInterval(() => response.write(": working\n\n"), 300);
       response.on("close", () => {
+        clearInterval(alive);
         closed = true;
       });
     };
@@ -342,6 +344,28 @@ describe("a caller that leaves", () => {
     leaving.abort();
     await expect.poll(() => closed, { timeout: 15_000 }).toBe(true);
     await expect.poll(() => outcomeOf(intent), { timeout: 5_000 }).toMatchObject({ effect: { state: "unknown" } });
+    expect((await outcomeOf(intent))?.effect).not.toHaveProperty("code"); // nothing failed: nobody was there any more
+  });
+
+  it("is noticed on a stream where neither side says anything", { timeout: 30_000 }, async () => {
+    let closed = false;
+    answer = (request, response) => {
+      if (request.method === "GET") {
+        sse(response);
+        response.on("close", () => {
+          closed = true;
+        });
+        return;
+      }
+      json(response, ok(request, { protocolVersion: "2025-11-25", capabilities: {} }), { "mcp-session-id": "quiet" });
+    };
+    const opened = await world.mcp(rpc("initialize", {}), { as: agent, chain, server: "raw" });
+    const headers = { ...MCP_HEADERS, "mcp-session-id": opened.headers.get("mcp-session-id")! };
+    const leaving = new AbortController();
+    const listen = signed(agent, chain, { aud: world.aud, path: "/mcp/raw", method: "GET", headers });
+    expect((await send(listen, { signal: leaving.signal })).status).toBe(200);
+    leaving.abort();
+    await expect.poll(() => closed, { timeout: 25_000 }).toBe(true);
   });
 
   it("before any header came has its outcome recorded too", async () => {
