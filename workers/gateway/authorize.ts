@@ -166,10 +166,19 @@ export async function again(evaluation: Evaluation, ask: boolean): Promise<Decid
       recheck(frame, generation.policy, generation.filter, asker.config.tickets, verdicts, answers),
     );
     if (settled === undefined) continue;
-    Object.assign(evaluation, settled, { frame });
-    return settled.decided;
+    const decided = withFacts(settled.decided, evaluation.decided);
+    Object.assign(evaluation, { ...settled, decided, frame });
+    return decided;
   }
   throw new TalosError("REVOCATION_STALE", { why: "what is in force keeps moving" });
+}
+
+/**
+ * A later decision about an accepted request. Its sender stays the one who was authenticated, also when the anchor or a
+ * key has gone since: the denial and the outcome of a call under way are recorded as that sender's.
+ */
+export function withFacts(later: Decided, before: Decided): Decided {
+  return later.request === undefined && before.request !== undefined ? { ...later, request: before.request } : later;
 }
 
 const RANK: Record<ToolClass, number> = { read: 0, write: 1, destructive: 2, pay: 3 };

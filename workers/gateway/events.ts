@@ -81,6 +81,13 @@ export function principalOf(facts: RequestFacts): Draft["principal"] {
   };
 }
 
+/** Characters of `decision.field` in an event (audit/event-v2.schema.json): a longer one would stop the projection. */
+const FIELD_CHARACTERS = 160;
+
+/** At most `characters` code points: cutting between surrogates would leave a text that the core refuses. */
+export const cut = (text: string, characters: number): string =>
+  text.length <= characters ? text : Array.from(text).slice(0, characters).join("");
+
 /** A decision as recorded; failures of other steps are recorded under their own code. */
 export type Said = Omit<Decision, "code"> & { code: string };
 
@@ -92,7 +99,8 @@ export function decisionOf(decision: Said, evaluation: Evaluation): NonNullable<
     code,
     ...(link === undefined ? {} : { link }),
     ...(grant === undefined ? {} : { grant }),
-    ...(field === undefined ? {} : { field }),
+    // The caller chose the argument's name that stands in it (`closed.<name>`), and how long it is.
+    ...(field === undefined ? {} : { field: cut(field, FIELD_CHARACTERS) }),
     policy_version: head.policy_version,
     policy_hash: head.policy_hash,
     rev_seq: head.rev_seq,

@@ -8,6 +8,7 @@ import { commitment, jcs, sha256, uuidv7 } from "@talos/core";
 import type { AppContext } from "../../shared/ports.ts";
 import { newId } from "../../shared/request.ts";
 import type { Asker } from "../asker.ts";
+import { within } from "../deadline.ts";
 import type { Evaluation } from "../authorize.ts";
 import { decisionOf, type Draft, envelope, evidenceOf, type Meta, principalOf, resourceOf } from "../events.ts";
 import { append, type Entry, entryOf } from "../record.ts";
@@ -138,8 +139,12 @@ async function appendTwice(asker: Asker, entry: Entry): Promise<void> {
 async function alreadyRecorded(evaluation: Evaluation, draft: Draft, cause: unknown): Promise<boolean> {
   if (!(cause instanceof TalosError) || cause.code !== "audit.event_conflict") return false;
   const { env, tenant } = evaluation.asker;
-  const kept = await env.AUDIT_LOGS.getByName(tenant).get(draft.event_id);
+  const kept = await within(Promise.resolve(env.AUDIT_LOGS.getByName(tenant).get(draft.event_id)));
   if (kept === null) return false;
   const first = JSON.parse(kept.body) as Draft;
-  return first.correlation === draft.correlation && first.commitments?.result === draft.commitments?.result;
+  return (
+    first.correlation === draft.correlation &&
+    first.effect?.state === draft.effect?.state && // the same text may be a result once and an error then
+    first.commitments?.result === draft.commitments?.result
+  );
 }

@@ -50,7 +50,14 @@ export async function mcpPost(c: AppContext): Promise<Response> {
     return refuseKnown(c, evaluation, named(error), meta);
   }
   if (dispatch.text === undefined) {
-    release(evaluation);
+    try {
+      buffer(
+        evaluation.asker,
+        await decisionEvent(c, evaluation, { decision: evaluation.decided.decision, facts, status: 202, meta }),
+      );
+    } finally {
+      release(evaluation);
+    }
     return new Response(null, { status: 202 });
   }
   // The platform drops a handler whose caller left; what waitUntil holds goes on and records how the call ended.
