@@ -56,9 +56,14 @@ export function publishedAlready(
   return { ok: false, code: "policy.version_conflict", detail: { policy_version: head.policy_version } };
 }
 
-/** The answer that a statement gets without a new head: all of its entries stand already. They are kept longer. */
+/**
+ * The answer that a statement gets without a new head: all of its entries stand already. They are kept longer.
+ * What a pending head drops stands no more: its statement waits for the head after it.
+ */
 export function revokedAlready(store: HeadStore, { facts, expires_at }: RevocationJob): Revoked | undefined {
-  const covering = facts.entries.map((entry) => coveredBy(store.entriesOf(itemOf(entry)), entry));
+  const going = new Set(store.pending()?.drop);
+  const standing = (entry: string) => store.entriesOf(itemOf(entry)).filter((known) => !going.has(known));
+  const covering = facts.entries.map((entry) => coveredBy(standing(entry), entry));
   if (covering.some((entry) => entry === undefined)) return undefined;
   for (const entry of covering) store.extend(entry!, expires_at);
   const rev_seq = Math.max(...covering.map((entry) => store.since(entry!) ?? 0));

@@ -2,7 +2,7 @@
  * What changes or shows what is in force: revocations, the head, the policy. Statements and snapshots prove
  * themselves; TenantHead decides, records, and only then puts them in force. Source: contracts/spec/in-force.md.
  */
-import { type RevocationRequest, TalosError, validate } from "@talos/contracts";
+import { LIMITS, type RevocationRequest, TalosError, validate } from "@talos/contracts";
 import { free, jcs, policyLoad, verifyRevocation } from "@talos/core";
 import type { HeadAnswer, Published, Revoked } from "../../durable-objects/types.ts";
 import { PublicError } from "../shared/errors.ts";
@@ -110,10 +110,13 @@ function checkSnapshot({ config, tenant }: Asker, jws: string): void {
 
 type HeadStub = ReturnType<Asker["env"]["TENANT_HEADS"]["getByName"]>;
 
+/** A change waits for the next advance, KV and the log, each with a deadline of its own in the object. */
+const ASK_MS = 3 * LIMITS.object_timeout_ms;
+
 /** @throws `head.unavailable` */
 async function ask<T>(asker: Asker, work: (head: HeadStub) => Promise<T>): Promise<T> {
   try {
-    return await within(Promise.resolve(work(asker.env.TENANT_HEADS.getByName(asker.tenant))));
+    return await within(Promise.resolve(work(asker.env.TENANT_HEADS.getByName(asker.tenant))), ASK_MS);
   } catch (cause) {
     throw new TalosError("head.unavailable", { tenant: asker.tenant }, { cause });
   }
