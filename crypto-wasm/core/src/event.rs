@@ -126,7 +126,7 @@ fn allowed(meta: &[(String, Value)], allow: &[&str]) -> Result<Vec<(String, Valu
         kept.push((name.clone(), value.clone()));
     }
     if !removed.is_empty() {
-        table::sort(&mut removed, |left, right| left.cmp(right));
+        table::sort(&mut removed, Ord::cmp);
         let mut names = removed.join(", ");
         if names.len() > META_STRING_BYTES {
             // A flood of names: what fits is told, the flag stands in any case.

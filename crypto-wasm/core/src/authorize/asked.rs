@@ -110,7 +110,7 @@ pub(super) fn own(surface: &Surface) -> Result<Call, Error> {
 
 /// A request with the call of its surface and what a third party reports.
 pub(super) fn reported(surface: &Surface, reports: Vec<Report>, batch: bool) -> Result<Asked, Error> {
-    Ok(Asked { reports, batch, ..Asked::of(About::Calls(vec![own(surface)?])) })
+    Ok(Asked { batch, reports, ..Asked::of(About::Calls(vec![own(surface)?])) })
 }
 
 fn session(request: &Request<'_>) -> Result<Asked, Error> {

@@ -122,13 +122,11 @@ pub(super) fn judge(policy: &Policy, surface: &Surface, party: &Party, asked: &A
         About::Calls(calls) if asked.batch && asked.reports.is_empty() => {
             // One proof speaks for all items, so its form must do for each of them.
             let form = class(policy, &asked.about).map_or(Ok(()), |class| party.check_form(class));
-            match form {
-                Err(error) => Judged { decision: error.into(), each: Vec::new() },
-                Ok(()) => {
-                    let each = calls.iter().map(|call| decide_call(policy, party, call)).collect();
-                    Judged { decision: Decision::ALLOW, each }
-                }
+            if let Err(error) = form {
+                return Judged { decision: error.into(), each: Vec::new() };
             }
+            let each = calls.iter().map(|call| decide_call(policy, party, call)).collect();
+            Judged { decision: Decision::ALLOW, each }
         }
         About::Calls(calls) => {
             let decision = calls.first().map(|call| decide_call(policy, party, call));
@@ -157,7 +155,7 @@ pub(super) fn decide_call(policy: &Policy, party: &Party, call: &Call) -> Decisi
         return decision;
     }
     let role = policy.roles.for_tool(&lineage.root_sub, &call.tool);
-    if !role.is_some_and(|grants| decide::decide(grants, &need).is_ok()) {
+    if role.is_none_or(|grants| decide::decide(grants, &need).is_err()) {
         return role_denied().into();
     }
     forbidden(policy, party, &call.tool, entry.class).err().map_or(Decision::ALLOW, Decision::from)

@@ -15,9 +15,6 @@ mod party;
 mod session;
 mod third_party;
 
-#[cfg(test)]
-mod tests;
-
 use crate::contract::{DECISION_CODES, Surface, limits};
 use crate::decide::Decision;
 use crate::ed25519::Check;
@@ -347,12 +344,11 @@ impl Bench<'_> {
     fn decide(&self, prepared: &Prepared<'_>, outer: Heard, inner: Vec<Result<(&Party, Heard), Decision>>) -> Decided {
         let Prepared { surface, asked, party, request, .. } = prepared;
         let policy = self.site.policy;
-        let (mut decision, each) = match outer.refused {
-            Some(decision) => (decision, Vec::new()),
-            None => {
-                let judged = judge::judge(policy, surface, party, asked);
-                (judged.decision, judged.each)
-            }
+        let (mut decision, each) = if let Some(decision) = outer.refused {
+            (decision, Vec::new())
+        } else {
+            let judged = judge::judge(policy, surface, party, asked);
+            (judged.decision, judged.each)
         };
         let pep = policy.pep(&party.lineage().holder_jkt);
         if decision.allow() && !asked.reports.is_empty() && pep.is_none() {
