@@ -1,0 +1,34 @@
+/** workerd with scripts of ours, each reached on a socket of its own, without miniflare's router in between. */
+import { convertV4MiniflareOptions, Miniflare, type WorkerOptions } from "miniflare";
+import { freePort } from "../test/harness.ts";
+import type { Module } from "./bundle.ts";
+
+export interface Running {
+  /** where each script listens, by its name */
+  origins: Record<string, string>;
+  stop(): Promise<void>;
+}
+
+export type Script = Partial<WorkerOptions> & { name: string; modules: Module[] };
+
+/** @param ports fixed ports by name; others are free ones */
+export async function startScripts(
+  scripts: Script[],
+  options: { state?: string; ports?: Record<string, number> } = {},
+): Promise<Running> {
+  const origins: Record<string, string> = {};
+  const workers = [];
+  for (const script of scripts) {
+    const port = options.ports?.[script.name] ?? (await freePort());
+    origins[script.name] = `http://127.0.0.1:${port}`;
+    workers.push({
+      ...{ compatibilityDate: "2026-11-01", modulesRoot: "/", ...script },
+      unsafeDirectSockets: [{ host: "127.0.0.1", port }],
+    });
+  }
+  const state = options.state === undefined ? {} : { resourcePersistencePath: options.state };
+  const converted = convertV4MiniflareOptions({ host: "127.0.0.1", port: 0, cf: false, ...state, workers } as never);
+  const miniflare = new Miniflare(converted);
+  await miniflare.ready;
+  return { origins, stop: () => miniflare.dispose() };
+}
