@@ -1,3 +1,4 @@
+import { LIMITS } from "@talos/contracts";
 import { describe, expect, it } from "vitest";
 import {
   attenuate,
@@ -415,6 +416,17 @@ describe("sessions", () => {
     expect(await code(signed(call("write"), { ticket: writing.ticket }))).toBe("OK");
     expect(await code(maced(call("write"), writing, 1))).toBe("PROOF_INVALID");
   });
+
+  it("find their window where it was, although their ticket was evicted in between", async () => {
+    const first = await session(chain);
+    const read = (of: typeof first) => maced(call("read", { path: "data/a" }), of, 1);
+    const captured = read(first);
+    expect(await code(captured)).toBe("OK");
+    for (let others = 0; others <= LIMITS.open_tickets; others += 1) {
+      expect(await code(read(await session(chain, false, { policy: inForce, filter: nothing })))).toBe("OK");
+    }
+    expect(await code(captured)).toBe("REPLAY");
+  }, 60_000);
 
   it("are checked again by what is in force: anchor, roles, revocation of a key", async () => {
     const open = await session(chain);
