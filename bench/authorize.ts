@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { bundle } from "./bundle.ts";
 import { median, type Options, ratio, type Report, ROOT, row } from "./measure.ts";
 import { given } from "./scene.ts";
-import { startScripts } from "./workerd.ts";
+import { type Script, startScripts } from "./workerd.ts";
 
 const PEERS = join(ROOT, "bench/peers");
 const PEER_SCRIPTS = ["cedar", "biscuit", "casbin", "jose", "noble"];
@@ -93,14 +93,14 @@ class Bench {
 }
 
 export async function benchAuthorize(report: Report, options: Options): Promise<void> {
-  const scripts = [{ name: "talos", modules: await bundle("bench/worker/authorize.ts") }];
+  const scripts: Script[] = [{ name: "talos", modules: await bundle("bench/worker/authorize.ts") }];
   const wanted = (name: string): boolean => name.startsWith(options.only);
   if (!options.smoke && wanted("peer")) {
     const missing = installPeers();
     for (const name of PEER_SCRIPTS) {
       try {
         if (missing !== undefined) throw new Error(missing);
-        scripts.push({ name, modules: await bundle(`bench/peers/${name}.js`) });
+        scripts.push({ name, modules: await bundle(`bench/peers/${name}.js`), compatibilityFlags: ["nodejs_compat"] });
       } catch (error) {
         report.left_out[`peer.${name}`] = String(error).slice(0, 200);
       }

@@ -14,12 +14,15 @@ export async function bundle(entry: string): Promise<Module[]> {
   const found = new Map<string, string>();
   const wasmBeside: Plugin = {
     name: "wasm-beside",
-    setup: (esbuild) =>
+    setup: (esbuild) => {
+      // casbin names the file system that it does not use here.
+      esbuild.onResolve({ filter: /^fs$/ }, () => ({ path: "node:fs", external: true }));
       esbuild.onResolve({ filter: /\.wasm$/ }, ({ path, resolveDir }) => {
         const name = path.slice(path.lastIndexOf("/") + 1);
         found.set(name, join(resolveDir, dirname(path), name));
         return { path: `./${name}`, external: true };
-      }),
+      });
+    },
   };
   const result = await build({
     entryPoints: [join(ROOT, entry)],

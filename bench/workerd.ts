@@ -27,7 +27,16 @@ export async function startScripts(
     });
   }
   const state = options.state === undefined ? {} : { resourcePersistencePath: options.state };
-  const converted = convertV4MiniflareOptions({ host: "127.0.0.1", port: 0, cf: false, ...state, workers } as never);
+  // What Workers log is not what we print.
+  const handleStructuredLogs = ({ message }: { message: string }): void => void process.stderr.write(`${message}\n`);
+  const converted = convertV4MiniflareOptions({
+    host: "127.0.0.1",
+    port: 0,
+    cf: false,
+    handleStructuredLogs,
+    ...state,
+    workers,
+  } as never);
   const miniflare = new Miniflare(converted);
   await miniflare.ready;
   return { origins, stop: () => miniflare.dispose() };

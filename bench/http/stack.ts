@@ -1,0 +1,91 @@
+/** Talos, an empty route and a plain proxy in one workerd; upstream and load generator in processes of their own. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface, type Interface } from "node:readline";
+import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import { developmentKeysets, openSession, publish, type Session } from "../../test/fixtures.ts";
+import { freePort } from "../../test/harness.ts";
+import { bundle } from "../bundle.ts";
+import { ROOT } from "../measure.ts";
+import { agent, chain, policy, publisher } from "../scene.ts";
+import { startScripts } from "../workerd.ts";
+import type { Order, Result } from "./load.ts";
+
+export interface Stack {
+  origin: string;
+  plain: string;
+  aud: string;
+  chain: string;
+  session: Session;
+  load(order: Order): Promise<Result>;
+  stop(): Promise<void>;
+}
+
+interface Child {
+  process: ChildProcess;
+  lines: Interface;
+}
+
+function child(script: string): Child {
+  const started = spawn(process.execPath, [join(ROOT, script)], { stdio: ["pipe", "pipe", "inherit"] });
+  return { process: started, lines: createInterface({ input: started.stdout! }) };
+}
+
+const line = ({ process: from, lines }: Child): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const ended = (code: number | null): void => reject(new Error(`a helper process ended with ${code}`));
+    from.once("exit", ended);
+    lines.once("line", (text) => {
+      from.off("exit", ended);
+      resolve(text);
+    });
+  });
+
+/** The whole Talos on a port of its own, without a router before it. */
+export async function talosScript(port: number) {
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, "wrangler.toml"));
+  const bindings = {
+    ...(workerOptions.bindings as Record<string, string>),
+    ...{ TALOS_MODE: "development", TALOS_ORIGIN: `http://127.0.0.1:${port}`, TALOS_TENANTS: "default" },
+    TALOS_PUBLISHERS: JSON.stringify({ default: [publisher.jwk] }),
+    TALOS_KEYSETS: JSON.stringify(developmentKeysets()),
+    // No database: nobody listens there, projection waits. It is not on the path of a request.
+    ...{ DATABASE_URL: "postgresql://nobody:nothing@127.0.0.1:9/none", TALOS_DATABASE_ENDPOINT: "http://127.0.0.1:9" },
+  };
+  return { ...workerOptions, name: "talos", modules: await bundle("workers/index.ts"), bindings };
+}
+
+export async function startStack(): Promise<Stack> {
+  const upstream = child("bench/http/upstream.ts");
+  const url = `http://127.0.0.1:${await line(upstream)}/mcp`;
+  const [port, state] = [await freePort(), await mkdtemp(join(tmpdir(), "talos-bench-"))];
+  const plain = { name: "plain", modules: await bundle("bench/http/proxy.ts"), bindings: { UPSTREAM: url } };
+  const workerd = await startScripts([await talosScript(port), plain], { state, ports: { talos: port } });
+  const origin = workerd.origins.talos!;
+  const aud = `${origin}/t/default`;
+  const own = chain(aud, 1);
+  const load = child("bench/http/load.ts");
+  const stop = async (): Promise<void> => {
+    for (const { process: started } of [load, upstream]) started.kill();
+    await workerd.stop();
+    await rm(state, { recursive: true, force: true });
+  };
+  try {
+    await publish(aud, publisher, policy(url));
+    return {
+      ...{ origin, plain: workerd.origins.plain!, aud, chain: own, session: await openSession(aud, agent, own) },
+      async load(order) {
+        load.process.stdin!.write(`${JSON.stringify(order)}\n`);
+        const answer = JSON.parse(await line(load)) as Result & { error?: string };
+        if (answer.error !== undefined) throw new Error(answer.error);
+        return answer;
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
