@@ -88,7 +88,10 @@ function worker(socket: Socket, next: () => Buffer | undefined, ms: number[]): P
     let got = "";
     const send = (): void => {
       const request = next();
-      if (request === undefined) return resolve();
+      if (request === undefined) {
+        resolve();
+        return;
+      }
       begun = performance.now();
       socket.write(request);
     };
@@ -100,7 +103,10 @@ function worker(socket: Socket, next: () => Buffer | undefined, ms: number[]): P
       const length = complete(got);
       if (length === 0) return;
       ms.push(performance.now() - begun);
-      if (!got.startsWith("HTTP/1.1 200") || got.includes('"allow":false')) return reject(new Error(got.slice(0, 600)));
+      if (!got.startsWith("HTTP/1.1 200") || got.includes('"allow":false')) {
+        reject(new Error(got.slice(0, 600)));
+        return;
+      }
       got = got.slice(length);
       send();
     });
