@@ -6,10 +6,10 @@ import { type Options, percentile, ratio, type Report, row } from "./measure.ts"
 import { agent, CALL } from "./scene.ts";
 
 const MCP_HEADERS = { accept: "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25" };
-const WRITE = JSON.stringify({ tool: "files/write_file", args: { path: "/work/notes/today.txt" }, receipt: true });
+const WRITE = JSON.stringify({ tool: "files/write_file", args: { path: "/desk/notes/today.txt" }, receipt: true });
 const TOOL_CALL = rpc("tools/call", {
   name: "read_file",
-  arguments: { encoding: "utf8", limit: 100, path: "/work/notes/today.txt" },
+  arguments: { encoding: "utf8", limit: 100, path: "/desk/notes/today.txt" },
 });
 
 /** Order within a run: a case comes right after what it is compared with. */

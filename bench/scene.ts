@@ -50,14 +50,14 @@ function tool(name: string, over: Partial<ToolEntry> = {}): ToolEntry {
 export const GRANTS: Grant[] = [
   ...["a", "b", "c", "d", "e", "f"].map((name) => grant(`files/${name}`)),
   grant("files/read_file", {
-    resource: { prefix: "/work" },
+    resource: { prefix: "/desk" },
     args: {
       encoding: [{ op: "in", type: "string", values: ["latin1", "utf8"] }],
       limit: [{ op: "range", type: "integer", min: 1, max: 1_000 }],
       path: [{ op: "maxlen", type: "string", bytes: 200 }],
     },
   } as Partial<Grant>),
-  grant("files/write_file", { classes: ["write"], resource: { prefix: "/work" } }),
+  grant("files/write_file", { classes: ["write"], resource: { prefix: "/desk" } }),
 ];
 
 const read = (path: string, limit: number): Need => ({
@@ -70,15 +70,15 @@ const read = (path: string, limit: number): Need => ({
 
 /** Half of them allowed; what is denied fails late, at the resource or at an argument. */
 export const NEEDS: Given["needs"] = [
-  { need: read("/work/notes/today.txt", 100), allow: true },
+  { need: read("/desk/notes/today.txt", 100), allow: true },
   { need: read("/etc/passwd", 100), allow: false },
-  { need: read("/work/src/main.rs", 1_000), allow: true },
-  { need: read("/work/src/main.rs", 1_001), allow: false },
+  { need: read("/desk/src/main.rs", 1_000), allow: true },
+  { need: read("/desk/src/main.rs", 1_001), allow: false },
 ];
 
 export const CALL = JSON.stringify({
   tool: "files/read_file",
-  args: { encoding: "utf8", limit: 100, path: "/work/notes/today.txt" },
+  args: { encoding: "utf8", limit: 100, path: "/desk/notes/today.txt" },
 });
 
 /** Rate classes so large that no benchmark meets their limits. */

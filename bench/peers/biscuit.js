@@ -12,7 +12,7 @@ export default serve(() => {
   const keys = new biscuit.KeyPair(biscuit.SignatureAlgorithm.Ed25519);
   const builder = biscuit.Biscuit.builder();
   builder.addFact(biscuit.Fact.fromString('right("files/read_file", "call")'));
-  builder.addCheck(biscuit.Check.fromString('check if path($p), $p.starts_with("/work/")'));
+  builder.addCheck(biscuit.Check.fromString('check if path($p), $p.starts_with("/desk/")'));
   builder.addCheck(biscuit.Check.fromString("check if limit($l), $l >= 1, $l <= 1000"));
   const bytes = builder.build(keys.getPrivateKey()).toBytes();
   const root = keys.getPublicKey();
@@ -22,7 +22,7 @@ export default serve(() => {
         for (let i = 0; i < n; i += 1) {
           const token = biscuit.Biscuit.fromBytes(bytes, root);
           const ask = new biscuit.AuthorizerBuilder();
-          ask.addFact(biscuit.Fact.fromString('path("/work/notes/today.txt")'));
+          ask.addFact(biscuit.Fact.fromString('path("/desk/notes/today.txt")'));
           ask.addFact(biscuit.Fact.fromString("limit(100)"));
           ask.addPolicy(biscuit.Policy.fromString('allow if right("files/read_file", "call")'));
           const authorizer = ask.buildAuthenticated(token);

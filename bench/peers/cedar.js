@@ -6,9 +6,9 @@ import module from "./node_modules/@cedar-policy/cedar-wasm/esm/cedar_wasm_bg.wa
 
 const POLICIES = `
 permit(principal == Agent::"reader", action == Action::"call", resource == Tool::"files/read_file")
-when { context.path like "/work/*" && context.limit >= 1 && context.limit <= 1000 && ["latin1", "utf8"].contains(context.encoding) };
+when { context.path like "/desk/*" && context.limit >= 1 && context.limit <= 1000 && ["latin1", "utf8"].contains(context.encoding) };
 permit(principal == Agent::"writer", action == Action::"call", resource == Tool::"files/write_file")
-when { context.path like "/work/*" };`;
+when { context.path like "/desk/*" };`;
 
 export default serve((given) => {
   start(module, "./cedar_wasm_bg.js", cedar);

@@ -55,7 +55,7 @@ for (const kind of testDatabases()) {
     const idsOf = (page: AuditEventPage) => page.events.map((record) => record.event.event_id);
 
     it("can be read back at once by the intent's id, and stands in the index soon after", async () => {
-      const called = await world.call("write_file", { path: "/work/a.txt", text: "x" });
+      const called = await world.call("write_file", { path: "/desk/a.txt", text: "x" });
       const intent = called.headers.get("talos-intent")!;
       const answer = await get(intent);
       expect(answer.status).toBe(200);
@@ -72,9 +72,9 @@ for (const kind of testDatabases()) {
     it("is found by agent, tool, decision, kind and time, page by page", async () => {
       const sub = person("sub-agent");
       const chain = narrow(world.chain, world.agent, sub, [
-        grant("files/read_file", { resource: { prefix: "/work" } }),
+        grant("files/read_file", { resource: { prefix: "/desk" } }),
       ]);
-      const allowed = await world.call("read_file", { path: "/work/x" }, { as: sub, chain });
+      const allowed = await world.call("read_file", { path: "/desk/x" }, { as: sub, chain });
       await world.call("read_file", { path: "/elsewhere" }, { as: sub, chain });
       const intent = allowed.headers.get("talos-intent")!;
       await expect
@@ -142,7 +142,7 @@ for (const kind of testDatabases()) {
       await cable.cut();
       const intents: string[] = [];
       for (let n = 0; n < 5; n++) {
-        const called = await world.call("write_file", { path: `/work/${n}`, text: "x" });
+        const called = await world.call("write_file", { path: `/desk/${n}`, text: "x" });
         expect(called.status).toBe(200);
         intents.push(called.headers.get("talos-intent")!);
       }
@@ -155,7 +155,7 @@ for (const kind of testDatabases()) {
 
       await cable.mend();
       // One more event wakes the log; its own alarm would come within a minute.
-      await world.call("write_file", { path: "/work/again", text: "x" });
+      await world.call("write_file", { path: "/desk/again", text: "x" });
       const last = intents.at(-1)!;
       await expect
         .poll(async () => (await list(`?correlation=${last}`)).events.length, { timeout: 90_000, interval: 1_000 })

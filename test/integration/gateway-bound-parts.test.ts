@@ -39,7 +39,7 @@ afterAll(() => world.stop());
 const call = (): Ask => ({
   aud: world.aud,
   path: "/mcp/files",
-  body: rpc("tools/call", { name: "read_file", arguments: { path: "/work/x" } }),
+  body: rpc("tools/call", { name: "read_file", arguments: { path: "/desk/x" } }),
   headers: {
     ...MCP_HEADERS,
     "mcp-session-id": mcp,
@@ -72,7 +72,7 @@ const changes: [string, (request: Proven) => Proven, string?][] = [
   ["the query", (r) => ({ ...r, url: `${r.url}?x=1` })],
   [
     "one byte of the body",
-    (r) => ({ ...r, body: new TextEncoder().encode(new TextDecoder().decode(r.body).replace("/work/x", "/work/y")) }),
+    (r) => ({ ...r, body: new TextEncoder().encode(new TextDecoder().decode(r.body).replace("/desk/x", "/desk/y")) }),
   ],
   [
     "white space in the body",

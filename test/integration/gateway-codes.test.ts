@@ -82,7 +82,7 @@ async function refusal(response: Response): Promise<Refused> {
   return { status: response.status, code: body.code, body };
 }
 
-const READ = JSON.stringify({ tool: "files/read_file", args: { path: "/work/x" } });
+const READ = JSON.stringify({ tool: "files/read_file", args: { path: "/desk/x" } });
 
 /** Ask about a call of somebody; refusals of step 9 and later come as 200 with the decision. */
 async function decide(as: Person, chain: string, body = READ): Promise<Refused> {
@@ -111,7 +111,7 @@ function forge(signer: Person, claims: Record<string, unknown>): string {
       jti: newUuid(),
       ep: 0,
       depth: 0,
-      grants: [grant("files/read_file", { resource: { prefix: "/work" } })],
+      grants: [grant("files/read_file", { resource: { prefix: "/desk" } })],
       ...claims,
     },
   });
@@ -176,7 +176,7 @@ describe("steps 1 to 5: no answer but the code", () => {
       expect(await refusal(await send(late))).toMatchObject({ status: 401, code: "PROOF_INVALID" });
     }
     const session = await world.session();
-    const write = JSON.stringify({ tool: "files/write_file", args: { path: "/work/x" } });
+    const write = JSON.stringify({ tool: "files/write_file", args: { path: "/desk/x" } });
     const refused = await send(maced(session, { ...ask, body: write }));
     expect(refused.headers.get("talos-class")).toBe("write");
     expect(await refusal(refused)).toMatchObject({ status: 401, code: "PROOF_INVALID" });
@@ -234,7 +234,7 @@ describe("steps 6 to 8", () => {
     const holder = person("revoked");
     const sub = person("child of revoked");
     const chain = chainFor(holder);
-    const longer = narrow(chain, holder, sub, [grant("files/read_file", { resource: { prefix: "/work" } })]);
+    const longer = narrow(chain, holder, sub, [grant("files/read_file", { resource: { prefix: "/desk" } })]);
     expect((await decide(sub, longer)).code).toBe("OK");
     const link = b64uEncode(sha256(new TextEncoder().encode(chain)));
     const body = JSON.stringify({ statement: statement(world.operator, world.aud, { kind: "link", link }), chain });
@@ -265,8 +265,8 @@ describe("steps 9 to 12: the holder sees why", () => {
   it.each([
     ["UNKNOWN_TOOL", { tool: "files/ghost" }, "tool"],
     ["SCOPE_MISMATCH", { tool: "files/read_file", args: { path: "/etc/passwd" } }, "resource"],
-    ["SCOPE_MISMATCH", { tool: "other/read_file", args: { path: "/work/x" } }, "tool"],
-    ["CLASS_MISMATCH", { tool: "files/write_file", args: { path: "/work/x" } }, "class"],
+    ["SCOPE_MISMATCH", { tool: "other/read_file", args: { path: "/desk/x" } }, "tool"],
+    ["CLASS_MISMATCH", { tool: "files/write_file", args: { path: "/desk/x" } }, "class"],
     ["ARGUMENT_MISMATCH", { tool: "files/send_money", args: { amount: 11 } }, "args.amount"],
     ["ARGUMENT_MISMATCH", { tool: "files/send_money", args: { amount: 1.0 } }, undefined],
   ])("%s", async (code, body, field) => {
@@ -284,7 +284,7 @@ describe("steps 9 to 12: the holder sees why", () => {
     expect(await decide(roleless, chainFor(roleless))).toMatchObject({ status: 200, code: "ROLE_DENIED" });
     expect(await decide(barred, chainFor(barred))).toMatchObject({ status: 200, code: "FORBIDDEN" });
     const sub = person("sub of barred");
-    const chain = narrow(chainFor(barred), barred, sub, [grant("files/read_file", { resource: { prefix: "/work" } })]);
+    const chain = narrow(chainFor(barred), barred, sub, [grant("files/read_file", { resource: { prefix: "/desk" } })]);
     expect(await decide(sub, chain)).toMatchObject({ status: 200, code: "FORBIDDEN" });
   });
 

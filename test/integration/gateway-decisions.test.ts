@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-const READ = { tool: "files/read_file", args: { path: "/work/x" } };
+const READ = { tool: "files/read_file", args: { path: "/desk/x" } };
 const ask = (body: object, over = {}) => world.ask("/v1/authorize", JSON.stringify(body), over);
 
 describe("authorize", () => {
@@ -50,13 +50,13 @@ describe("authorize", () => {
   it("refuses a body of another shape, and a resource for a tool that reads it from its arguments", async () => {
     for (const body of [{}, { tool: 1 }, { ...READ, extra: 1 }, { tool: "nonsense" }])
       expect((await ask(body)).status).toBe(400);
-    expect((await (await ask({ ...READ, resource: "/work/x" })).json()) as object).not.toMatchObject({
+    expect((await (await ask({ ...READ, resource: "/desk/x" })).json()) as object).not.toMatchObject({
       decision: { allow: true },
     });
   });
 
   it("is recorded as a decision, within the buffer's window", async () => {
-    const response = await ask({ ...READ, args: { path: "/work/recorded" } });
+    const response = await ask({ ...READ, args: { path: "/desk/recorded" } });
     const id = response.headers.get("x-request-id");
     const [event] = await world.events((one) => one.request_id === id);
     expect(event).toMatchObject({
@@ -114,7 +114,7 @@ describe("authorize/batch", () => {
     const post = (items: object[]) =>
       send(maced(session, { aud: world.aud, path: "/v1/authorize/batch", body: JSON.stringify({ items }) }));
     expect((await post([READ, READ])).status).toBe(200);
-    const mixed = await post([READ, { tool: "files/write_file", args: { path: "/work/x" } }]);
+    const mixed = await post([READ, { tool: "files/write_file", args: { path: "/desk/x" } }]);
     expect(await mixed.text()).toContain("PROOF_INVALID");
   });
 
@@ -208,7 +208,7 @@ describe("a third party", () => {
   });
 
   it("is held to servers listed for it, to being listed, and to its own grant", async () => {
-    const elsewhere = await third(inner(), { tool: { tool: "other/read_file", args: { path: "/work/x" } } });
+    const elsewhere = await third(inner(), { tool: { tool: "other/read_file", args: { path: "/desk/x" } } });
     expect(JSON.stringify(await elsewhere.json())).not.toContain('"allow":true');
     const unlisted = root(world.operator, stranger, { aud: [world.aud], grants: [grant("talos/authorize")] });
     expect(JSON.stringify(await (await third(inner(), { as: stranger, chain: unlisted })).json())).not.toContain(

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-const READ = JSON.stringify({ tool: "files/read_file", args: { path: "/work/x" } });
+const READ = JSON.stringify({ tool: "files/read_file", args: { path: "/desk/x" } });
 const call = async (name: string, args: object) =>
   readAnswer(await world.mcp(rpc("tools/call", { name, arguments: args }), { headers: { "mcp-session-id": mcp } }));
 
@@ -27,32 +27,32 @@ async function during<T>(down: Parameters<World["talos"]["faults"]>[0]["down"], 
 describe("without the gate", () => {
   it("nothing is admitted, nothing has an effect", async () => {
     await during(["gate"], async () => {
-      const got = await call("write_file", { path: "/work/gate" });
+      const got = await call("write_file", { path: "/desk/gate" });
       expect({ status: got.status, code: got.message.error.data.code }).toEqual({
         status: 503,
         code: "admission.unavailable",
       });
       expect((await world.ask("/v1/authorize", READ)).status).toBe(503);
     });
-    expect(world.upstream.effects).not.toContain("write /work/gate");
-    expect((await call("write_file", { path: "/work/gate" })).status).toBe(200);
+    expect(world.upstream.effects).not.toContain("write /desk/gate");
+    expect((await call("write_file", { path: "/desk/gate" })).status).toBe(200);
   });
 });
 
 describe("without the log", () => {
   it("a write is not sent, a read is not shown", async () => {
     await during(["log"], async () => {
-      const write = await call("write_file", { path: "/work/log" });
+      const write = await call("write_file", { path: "/desk/log" });
       expect({
         status: write.status,
         code: write.message.error.data.code,
         retryable: write.message.error.data.retryable,
       }).toEqual({ status: 503, code: "audit.unavailable", retryable: true });
-      const read = await call("read_file", { path: "/work/log" });
+      const read = await call("read_file", { path: "/desk/log" });
       expect(read.status).toBe(503);
       expect(JSON.stringify(read.message)).not.toContain("contents of");
     });
-    expect(world.upstream.effects).not.toContain("write /work/log");
+    expect(world.upstream.effects).not.toContain("write /desk/log");
   });
 
   it("a receipt is not given, a plain decision is", async () => {
@@ -65,12 +65,12 @@ describe("without the log", () => {
 
   it("an outcome that cannot be recorded is outcome.unrecorded with the intent's id, and its answer is not shown", async () => {
     await during(["log.outcome"], async () => {
-      const got = await call("write_file", { path: "/work/outcome" });
+      const got = await call("write_file", { path: "/desk/outcome" });
       expect(got.message.error.data).toMatchObject({ code: "outcome.unrecorded", retryable: false });
       expect(got.message.error.data.intent_id).toBe(got.headers.get("talos-intent"));
       expect(JSON.stringify(got.message)).not.toContain("did write");
     });
-    expect(world.upstream.effects.filter((effect) => effect === "write /work/outcome")).toHaveLength(1);
+    expect(world.upstream.effects.filter((effect) => effect === "write /desk/outcome")).toHaveLength(1);
   });
 
   it("keeps buffered decisions for a while: what was decided during a short absence is recorded after it", async () => {
@@ -87,7 +87,7 @@ describe("without the log", () => {
 
 describe("without Postgres", () => {
   it("calls and decisions go on (no test of this file has a database); the search alone is unavailable, by name", async () => {
-    expect((await call("write_file", { path: "/work/no-database" })).status).toBe(200);
+    expect((await call("write_file", { path: "/desk/no-database" })).status).toBe(200);
     const search = await world.ask("/audit/events", undefined, { method: "GET" });
     expect(search.status).toBe(503);
     expect(await search.json()).toMatchObject({ code: "audit.query_unavailable", retryable: true });
@@ -110,7 +110,7 @@ describe("without the tenant's head", () => {
   it("reads and young writes go on, destructive calls do not, nothing changes what is in force", async () => {
     expect((await world.ask("/v1/authorize", READ)).status).toBe(200);
     await during(["head"], async () => {
-      expect((await call("read_file", { path: "/work/x" })).status).toBe(200);
+      expect((await call("read_file", { path: "/desk/x" })).status).toBe(200);
       const drop = await call("drop_table", { name: "scratch" });
       expect({ status: drop.status, code: drop.message.error.data.code }).toEqual({
         status: 503,
@@ -146,7 +146,7 @@ describe("a destructive call that is revoked after it was decided from memory", 
       world.mcp(rpc("tools/call", { name, arguments: args }), { as: holder, chain });
     const decide = (tool: string, args: object) =>
       world.ask("/v1/authorize", JSON.stringify({ tool, args }), { as: holder, chain });
-    expect((await decide("files/read_file", { path: "/work/x" })).status).toBe(200);
+    expect((await decide("files/read_file", { path: "/desk/x" })).status).toBe(200);
     const link = b64uEncode(sha256(new TextEncoder().encode(chain)));
     const body = JSON.stringify({ statement: statement(world.operator, world.aud, { kind: "link", link }), chain });
     const direct = await world.talos.revokeAtObject(body, world.aud);

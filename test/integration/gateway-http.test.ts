@@ -188,7 +188,7 @@ describe("publishing", () => {
       await code(await put(sign({ ...policySnapshotWithout(world.policy, "read"), version: world.version + 1 }))),
     ).toBe("policy.invalid");
     expect(
-      (await world.ask("/v1/authorize", JSON.stringify({ tool: "files/read_file", args: { path: "/work/x" } }))).status,
+      (await world.ask("/v1/authorize", JSON.stringify({ tool: "files/read_file", args: { path: "/desk/x" } }))).status,
     ).toBe(200);
   });
 });

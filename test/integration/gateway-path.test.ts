@@ -11,10 +11,10 @@ afterAll(() => world.stop());
 
 describe("a tool call through the gateway", () => {
   it("reaches the tool, and intent and outcome stand in the record under the answer's promise", async () => {
-    const answer = await world.call("write_file", { path: "/work/a.txt", text: "x" });
+    const answer = await world.call("write_file", { path: "/desk/a.txt", text: "x" });
     expect(answer.status).toBe(200);
-    expect(answer.message.result.content[0].text).toBe("did write /work/a.txt");
-    expect(world.upstream.effects).toContain("write /work/a.txt");
+    expect(answer.message.result.content[0].text).toBe("did write /desk/a.txt");
+    expect(world.upstream.effects).toContain("write /desk/a.txt");
     expect(answer.headers.get("talos-class")).toBe("write");
 
     const intentId = answer.headers.get("talos-intent")!;
@@ -49,15 +49,15 @@ describe("a tool call through the gateway", () => {
   it("passes a narrowed chain of a sub-agent, and says who stands behind it", async () => {
     const sub = person("sub-agent");
     const chain = narrow(world.chain, world.agent, sub, [
-      grant("files/read_file", { resource: { prefix: "/work/sub" } }),
+      grant("files/read_file", { resource: { prefix: "/desk/sub" } }),
     ]);
-    const answer = await world.call("read_file", { path: "/work/sub/x" }, { as: sub, chain });
-    expect(answer.message.result.content[0].text).toBe("contents of /work/sub/x");
+    const answer = await world.call("read_file", { path: "/desk/sub/x" }, { as: sub, chain });
+    expect(answer.message.result.content[0].text).toBe("contents of /desk/sub/x");
     const [intent] = await world.events((event) => event.event_id === answer.headers.get("talos-intent"));
     expect(intent?.principal).toMatchObject({ did: sub.did, root_sub: world.agent.did });
     expect(intent?.capability?.links).toHaveLength(2);
 
-    const refused = await world.call("read_file", { path: "/work/other" }, { as: sub, chain });
+    const refused = await world.call("read_file", { path: "/desk/other" }, { as: sub, chain });
     expect(refused.status).toBe(403);
     expect(refused.message.error).toMatchObject({
       code: -32001,
@@ -149,7 +149,7 @@ describe("what goes up and what comes down", () => {
     const request = signed(world.agent, world.chain, {
       aud: world.aud,
       path: "/mcp/files",
-      body: rpc("tools/call", { name: "read_file", arguments: { path: "/work/x" } }),
+      body: rpc("tools/call", { name: "read_file", arguments: { path: "/desk/x" } }),
       headers: {
         ...MCP_HEADERS,
         "mcp-session-id": session,
@@ -177,7 +177,7 @@ describe("what is refused on MCP surfaces", () => {
       expect(refused.status).toBe(403);
       expect(refused.message.error).toMatchObject({ code: -32601, data: { code: "UNKNOWN_TOOL" } });
     }
-    const task = rpc("tools/call", { name: "read_file", arguments: { path: "/work/x" }, task: { ttl: 1000 } });
+    const task = rpc("tools/call", { name: "read_file", arguments: { path: "/desk/x" }, task: { ttl: 1000 } });
     const refused = await readAnswer(await world.mcp(task, { headers }));
     expect(refused.status).toBe(403);
     expect(refused.message.error).toMatchObject({ code: -32601, data: { code: "UNKNOWN_TOOL" } });
@@ -185,7 +185,7 @@ describe("what is refused on MCP surfaces", () => {
 
   it("a header that names another method or tool than the body", async () => {
     const session = await world.mcpSession();
-    const body = rpc("tools/call", { name: "read_file", arguments: { path: "/work/x" } });
+    const body = rpc("tools/call", { name: "read_file", arguments: { path: "/desk/x" } });
     for (const header of [{ "mcp-method": "tools/list" }, { "mcp-name": "write_file" }] as Record<string, string>[]) {
       const refused = await readAnswer(await world.mcp(body, { headers: { "mcp-session-id": session, ...header } }));
       expect(refused.status).toBe(400);
@@ -216,7 +216,7 @@ describe("what is refused on MCP surfaces", () => {
   it("a grant for one server on another server's tool of the same name", async () => {
     const refused = await world.call(
       "read_file",
-      { path: "/work/x" },
+      { path: "/desk/x" },
       { mcpSession: await world.mcpSession(), server: "other" },
     );
     expect(refused.status).toBe(403);

@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 
 const linkId = (chain: string): string => b64uEncode(sha256(new TextEncoder().encode(chain.split("~").at(-1))));
-const READ = [grant("files/read_file", { resource: { prefix: "/work" } })];
+const READ = [grant("files/read_file", { resource: { prefix: "/desk" } })];
 
 async function revoke(
   signer: Person,
@@ -31,7 +31,7 @@ async function revoke(
 async function reads(as: Person, chain: string): Promise<string> {
   const response = await world.ask(
     "/v1/authorize",
-    JSON.stringify({ tool: "files/read_file", args: { path: "/work/x" } }),
+    JSON.stringify({ tool: "files/read_file", args: { path: "/desk/x" } }),
     { as, chain },
   );
   const body = (await response.json()) as { code?: string; decision?: { code: string } };

@@ -27,7 +27,7 @@ describe("a session decision in the steady state", () => {
         maced(session, {
           aud: world.aud,
           path: "/v1/authorize",
-          body: JSON.stringify({ tool: "files/read_file", args: { path: "/work/x" } }),
+          body: JSON.stringify({ tool: "files/read_file", args: { path: "/desk/x" } }),
         }),
       );
     expect((await decide()).status).toBe(200);
@@ -58,7 +58,7 @@ describe("1,000 interleaved requests with different verdicts", () => {
     );
     const sessions: Session[] = await Promise.all(people.map((one, i) => openSession(world.aud, one, chains[i]!)));
     const questions = [
-      { tool: "files/read_file", args: { path: "/work/x" } },
+      { tool: "files/read_file", args: { path: "/desk/x" } },
       { tool: "files/read_file", args: { path: "/etc/x" } },
       { tool: "files/send_money", args: { amount: 5 } },
       { tool: "files/send_money", args: { amount: 500 } },

@@ -50,10 +50,10 @@ export const TOOLS: ToolEntry[] = [
 
 /** What the agent holds at the beginning. */
 export const AGENT_GRANTS: Grant[] = [
-  grant("files/read_file", { resource: { prefix: "/work" } }),
+  grant("files/read_file", { resource: { prefix: "/desk" } }),
   grant("files/slow"),
   grant("files/steps"),
-  grant("files/write_file", { classes: ["write"], resource: { prefix: "/work" } }),
+  grant("files/write_file", { classes: ["write"], resource: { prefix: "/desk" } }),
   grant("files/drop_table", {
     classes: ["destructive"],
     args: { name: [{ op: "eq", type: "string", value: "scratch" }] },
