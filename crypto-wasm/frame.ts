@@ -1,12 +1,12 @@
 /** Frames: one buffer a call (contracts/spec/encoding.md#frames). */
 import { TalosError } from "@talos/contracts";
-import type { RequestParts } from "./types.ts";
+import type { RequestHeaders, RequestParts } from "./types.ts";
 
 const ABSENT = 0xffff_ffff;
 const encoder = new TextEncoder();
 
-/** Header fields in frame order; between `server` and the two times. */
-const HEADER_FIELDS = [
+/** The header fields of a request that the core reads, in frame order; they stand between `server` and the two times. */
+export const REQUEST_HEADERS = [
   "talos-capability",
   "talos-ticket",
   "signature-input",
@@ -17,7 +17,7 @@ const HEADER_FIELDS = [
   "mcp-name",
   "last-event-id",
   "idempotency-key",
-] as const;
+] as const satisfies readonly (keyof RequestHeaders)[];
 
 /**
  * The request as the core reads it. Field order: surface, method, target_uri, tenant, aud, server, the ten headers,
@@ -33,7 +33,7 @@ export function encodeRequest(parts: RequestParts): Uint8Array {
     parts.aud,
     parts.server,
   ];
-  for (const name of HEADER_FIELDS) texts.push(parts.headers[name]);
+  for (const name of REQUEST_HEADERS) texts.push(parts.headers[name]);
 
   // UTF-8 is at most three bytes a UTF-16 unit: one allocation, no second pass.
   let bound = 19 * 4 + 16 + parts.body.byteLength;

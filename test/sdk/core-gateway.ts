@@ -14,6 +14,7 @@ import {
   type PolicyHandle,
   policyLoad,
   policySign,
+  REQUEST_HEADERS,
   type RequestHeaders,
   type RequestParts,
   type SealingKey,
@@ -22,19 +23,6 @@ import {
 } from "@talos/core";
 import { grant, Key, newId } from "@talos/sdk";
 import { generateKeysets, promoteKeys, stageKeys } from "@talos/sdk/node";
-
-const COVERED = [
-  "talos-capability",
-  "talos-ticket",
-  "signature-input",
-  "signature",
-  "content-digest",
-  "mcp-session-id",
-  "mcp-method",
-  "mcp-name",
-  "last-event-id",
-  "idempotency-key",
-] as const;
 
 /** A request as the gateway saw it, with what it decided. */
 export interface Seen {
@@ -147,7 +135,7 @@ export class CoreGateway {
 
   #parts(request: Request, url: URL, body: Uint8Array): RequestParts {
     const headers: RequestHeaders = {};
-    for (const name of COVERED) {
+    for (const name of REQUEST_HEADERS) {
       const value = request.headers.get(name);
       if (value !== null) headers[name] = value;
     }

@@ -12,6 +12,7 @@ import {
   finish,
   NO_ANSWERS,
   recheck,
+  REQUEST_HEADERS,
   type RequestHeaders,
   type RequestParts,
   type RevocationAnswers,
@@ -27,19 +28,6 @@ import { counters } from "./counters.ts";
 import type { Generation } from "./generation.ts";
 import type { Asker } from "./asker.ts";
 import { exchange, holdAsked, holdForClass, holdInForce, learnExact, tryRefresh } from "./in-force.ts";
-
-const COVERED = [
-  "talos-capability",
-  "talos-ticket",
-  "signature-input",
-  "signature",
-  "content-digest",
-  "mcp-session-id",
-  "mcp-method",
-  "mcp-name",
-  "last-event-id",
-  "idempotency-key",
-] as const satisfies readonly (keyof RequestHeaders)[];
 
 /** Times a decision starts over because what is in force moved under it; then it is too unsettled to decide. */
 const ROUNDS = 4;
@@ -76,7 +64,7 @@ export function partsOf(
   const { origin } = configOf(c.env, c.get("now_ms"));
   const url = new URL(c.req.url);
   const headers: RequestHeaders = {};
-  for (const name of COVERED) {
+  for (const name of REQUEST_HEADERS) {
     const value = c.req.raw.headers.get(name);
     if (value !== null) headers[name] = value;
   }
