@@ -334,8 +334,16 @@ fn two_arguments_are_contained_only_when_their_values_are() {
 
 #[test]
 fn grants_that_differ_in_every_member_are_contained_only_when_their_requests_are() {
-    let arguments =
-        ["{}", r#"{"p":"a"}"#, r#"{"p":"a/b"}"#, r#"{"p":"a/bcd"}"#, r#"{"p":1}"#, r#"{"p":"a","q":1}"#, r#"{"q":1}"#];
+    let arguments = [
+        "{}",
+        r#"{"p":"a"}"#,
+        r#"{"p":"a/b"}"#,
+        r#"{"p":"a/bcd"}"#,
+        r#"{"p":1}"#,
+        r#"{"p":"a","q":1}"#,
+        r#"{"p":"a/b","q":1}"#,
+        r#"{"q":1}"#,
+    ];
     let arguments = arguments.map(json);
     let mut needs = Vec::new();
     for tool in ["fs/read", "fs/write"] {
