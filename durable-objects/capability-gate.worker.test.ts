@@ -230,6 +230,101 @@ describe("slots", () => {
   });
 });
 
+describe("leases", () => {
+  const rate = slow(1_000);
+  const lease = (id: string, want = 50, spent = 0) => ({ rate, lease: { id, want, spent } });
+  const life = LIMITS.lease_life_ms;
+
+  it("come with a read's own admission, debit every bucket of the chain, and survive eviction", async () => {
+    const links = [ROOT, "a"];
+    const got = await admit({ ...lease("one"), links });
+    expect(got).toEqual({
+      ...{ ok: true, remaining: 499 },
+      lease: { granted: 50, until_ms: Date.now() + life },
+    });
+    await evictDurableObject(gate);
+    expect(await admit({ rate, links })).toMatchObject({ ok: true, remaining: 500 - 1 - 50 - 1 });
+    expect(await admit({ rate, cost: 1_000 - 52 })).toMatchObject({ ok: true, remaining: 0 });
+    expect(await rows("leases")).toBe(2);
+  });
+
+  it("and what is available are never more than the capacity: nothing flows into what is leased", async () => {
+    const fast = slow(1_000, { refill_per_second: 1_000 });
+    await admit({ ...lease("one", 100), rate: fast });
+    pass(life - 1);
+    expect(await admit({ rate: fast, cost: 1_000 })).toMatchObject({ code: "rate.exhausted", retry_after_ms: 101 });
+    expect(await admit({ rate: fast, cost: 900 })).toMatchObject({ ok: true, remaining: 0 });
+    pass(900);
+    expect(codes([await admit({ rate: fast, cost: 901 })])).toEqual(["rate.exhausted"]);
+    pass(1);
+    expect(codes([await admit({ rate: fast, cost: 901 })])).toEqual(["ok"]);
+    expect(await rows("leases")).toBe(0); // it ended, and the bucket has counted that
+  });
+
+  it("are topped up by what was spent, alone or with a read, and gone when nothing is left", async () => {
+    await admit(lease("one"));
+    const more = await admit({ ...lease("one", 50, 30), cost: 0 });
+    expect(more).toMatchObject({ ok: true, lease: { granted: 80 } });
+    expect(await admit({ rate, cost: 1_000 - 81 })).toMatchObject({ ok: true, remaining: 0 });
+    expect(await admit({ ...lease("one", 50, 80), cost: 0 })).toEqual({ ok: true, remaining: 0 });
+    expect(await rows("leases")).toBe(0);
+  });
+
+  it("asked for twice with one report are one lease: the second adds nothing", async () => {
+    await admit(lease("one"));
+    expect(await admit({ ...lease("one"), cost: 0 })).toMatchObject({ remaining: 949, lease: { granted: 50 } });
+    expect(await admit({ ...lease("one"), cost: 0 })).toMatchObject({ remaining: 949, lease: { granted: 50 } });
+  });
+
+  it("leave half of a bucket to those who ask, however many isolates there are", async () => {
+    for (let i = 0; i < 30; i += 1) await admit({ ...lease(`isolate-${i}`, 1_000), cost: 0 });
+    const { sum } = await runInDurableObject(gate, (_, { storage }) =>
+      storage.sql.exec<{ sum: number }>("SELECT sum(granted) AS sum FROM leases").one(),
+    );
+    expect(sum).toBeGreaterThan(400);
+    expect(sum).toBeLessThanOrEqual(500);
+    expect(codes([await admit({ rate, cost: 500 })])).toEqual(["ok"]);
+  });
+
+  it("are not given of small buckets, nor beside a nonce, a slot or another class", async () => {
+    const got = await admit({ ...lease("one"), rate: slow(60) });
+    expect(got).toEqual({ ok: true, remaining: 59 });
+    for (const beside of [
+      { nonce: nonce() },
+      { slot: { id: "s", ttl_ms: 1_000 } },
+      { more: [{ rate: slow(9, { name: "write" }), cost: 1 }] },
+    ])
+      await expect(admit({ ...lease("one"), ...beside })).rejects.toThrow();
+    expect(await rows("leases")).toBe(0);
+  });
+
+  it("are bounded in number, and the read itself is admitted without one", async () => {
+    await admit({ rate });
+    await runInDurableObject(gate, (_, { storage }) => {
+      for (let i = 0; i < LIMITS.gate_leases; i += 1)
+        storage.sql.exec("INSERT INTO leases VALUES ('read/x', ?, 10, 0, ?)", `l${i}`, Date.now() + 5_000);
+    });
+    await evictDurableObject(gate);
+    expect(await admit(lease("one"))).toEqual({ ok: true, remaining: 998 });
+    expect(await rows("leases")).toBe(LIMITS.gate_leases);
+    pass(5_000);
+    expect(await admit(lease("one"))).toMatchObject({ ok: true, lease: { granted: 50 } });
+    expect(await rows("leases")).toBe(1);
+  });
+
+  it("that ended are swept, and the bucket gets nothing for the time that they held its room", async () => {
+    const fast = slow(1_000, { refill_per_second: 50 });
+    await admit({ ...lease("one", 100), rate: fast, links: [ROOT, "idle"] });
+    pass(life);
+    expect(await runDurableObjectAlarm(gate)).toBe(true);
+    expect(await rows("leases")).toBe(0);
+    // Full but for the lease all the time: what the lease had starts to flow in only now.
+    expect(await admit({ rate: fast, cost: 1_000 })).toMatchObject({ code: "rate.exhausted" });
+    pass(2_020);
+    expect(await admit({ rate: fast, cost: 1_000 })).toMatchObject({ ok: true });
+  });
+});
+
 describe("an ask that no request leads to", () => {
   it.each([
     ["no link", { links: [] }],
@@ -238,6 +333,9 @@ describe("an ask that no request leads to", () => {
     ["a cost of nothing", { cost: 0 }],
     ["a cost below a token", { cost: 0.5 }],
     ["a negative cost", { cost: -1 }],
+    ["a lease without a name", { lease: { id: "", spent: 0, want: 9 } }],
+    ["a lease of which less than nothing was spent", { lease: { id: "l", spent: -1, want: 9 } }],
+    ["a lease of no number", { lease: { id: "l", spent: 0, want: Number.NaN } }],
     ["a slot without end", { slot: { id: "s", ttl_ms: Number.POSITIVE_INFINITY } }],
     ["a nonce longer than any", { nonce: { jkt: "k", value: "n".repeat(200), expires: 0 } }],
   ])("is refused: %s", async (_, more) => {

@@ -3,11 +3,12 @@
  * the way: a caller sees a rejected promise only when an object cannot be asked or was asked nonsense.
  */
 import type { ErrorCode, HttpFacts, RateClass } from "@talos/contracts";
+import type { LeaseAsk, LeaseGrant } from "./lease.ts";
 
 /** A rate class and what is to be taken from it. */
 export interface Charge {
   rate: RateClass;
-  /** whole tokens, ≥ 1 */
+  /** whole tokens, ≥ 1; 0 only to settle and top up a lease */
   cost: number;
 }
 
@@ -21,11 +22,16 @@ export interface AdmitAsk extends Charge {
   nonce?: { jkt: string; value: string; expires: number };
   /** a call that stays in flight; freed by `release` or after `ttl_ms` */
   slot?: { id: string; ttl_ms: number };
+  /** what the isolate's lease stands at; never beside a nonce, a slot or another class */
+  lease?: LeaseAsk;
 }
 
-/** `remaining`: whole tokens left in the tightest bucket that was debited. `retry_after_ms` is 0 when waiting is no help. */
+/**
+ * `remaining`: whole tokens left in the tightest bucket that was debited. `lease`: where the isolate's stands; absent
+ * when it has none. `retry_after_ms` is 0 when waiting is no help.
+ */
 export type Admitted =
-  | { ok: true; remaining: number }
+  | { ok: true; remaining: number; lease?: LeaseGrant }
   | {
       ok: false;
       code: "REPLAY" | "PROOF_INVALID" | "LIMIT_EXCEEDED" | "rate.exhausted" | "concurrency.exhausted";

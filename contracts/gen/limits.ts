@@ -184,6 +184,26 @@ export const LIMITS = {
   gate_nonces: 65536,
   /** milliseconds. A slot whose isolate died frees itself; no call without a stream takes longer. */
   gate_slot_ttl_ms: 600000,
+  /** entries. Rows of leases at a root, one for each link of a lease's chain: a thousand isolates of a root's own holder, a hundred of a chain of eight. */
+  gate_leases: 1024,
+  /** milliseconds. A lease ends this long after it was given or topped up, by the object's clock: how long tokens of an isolate that died stay away from everybody, and how long reads go on without the gate. */
+  lease_life_ms: 10000,
+  /** milliseconds. An isolate stops using a lease this long before its end: clocks under NTP differ by less than a second, and a Worker's clock stands still while it computes. */
+  lease_margin_ms: 2000,
+  /** percent. Most that one isolate holds of a bucket's capacity: eight busy isolates share a bucket, and seven of them dying cost a bucket nothing that it does not get back. */
+  lease_share_percent: 12,
+  /** percent. Most that a lease takes of what a bucket has left, so that it never empties one: three quarters stay for those who ask. */
+  lease_draw_percent: 25,
+  /** percent. Most of a bucket's capacity that is leased at once: half of it is always there for signed requests and new isolates. */
+  lease_total_percent: 50,
+  /** tokens. Smaller leases save too few asks: what is read less often, or has a bucket of which this is more than an isolate's share, asks the gate. */
+  lease_min_tokens: 8,
+  /** milliseconds. An isolate wants what it spent in this time and the same time before, so a lease that is lost wastes no more than was just used; twice this is the time that a lease serves. */
+  lease_demand_ms: 4000,
+  /** milliseconds. Longest that an isolate repeats a gate's rate.exhausted without asking again, within the wait that the gate itself named. */
+  lease_refusal_ms: 1000,
+  /** entries. Chains and rate classes that an isolate counts reads for; at most 1 KiB each. The one longest unused is forgotten, its lease lost. */
+  lease_keys: 1024,
   /** milliseconds. How long a Worker waits for a Durable Object or KV before it says unavailable. */
   object_timeout_ms: 5000,
   /** entries. One batch is one row; 256 events of 4 KiB stay below the 2 MB of a row, and larger batches are split by size. */

@@ -1,2 +1,2 @@
 /** Written by `npm run wasm`. base64url SHA-256 of talos_core_bg.wasm; tickets and receipts name it. */
-export const CORE_HASH = "6jMRVc6NjuSqi9kYAjMCpzGdhkgJIZcKCX0ewbKJ4Z8";
+export const CORE_HASH = "nUZEsVCjXLPT_umEA35Fs4-CY0GNckU6Juk26mILZdw";

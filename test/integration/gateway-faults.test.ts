@@ -37,6 +37,23 @@ describe("without the gate", () => {
     expect(world.upstream.effects).not.toContain("write /desk/gate");
     expect((await call("write_file", { path: "/desk/gate" })).status).toBe(200);
   });
+
+  it("reads of a session go on while its isolate has a lease, and nothing else does; without one they stop", async () => {
+    const session = await world.session();
+    const ask = (proof: typeof maced) => send(proof(session, { aud: world.aud, path: "/v1/authorize", body: READ }));
+    for (let i = 0; i < 40; i += 1) expect((await ask(maced)).status).toBe(200);
+    await during(["gate"], async () => {
+      for (let i = 0; i < 5; i += 1) expect((await ask(maced)).status).toBe(200);
+      const signed = await ask(sessionSigned);
+      expect(signed.status).toBe(503);
+      expect(await signed.json()).toMatchObject({ code: "admission.unavailable", retryable: true });
+      await world.talos.faults({ down: ["gate"], forget: true });
+      const unleased = await ask(maced);
+      expect(unleased.status).toBe(503);
+      expect(await unleased.json()).toMatchObject({ code: "admission.unavailable" });
+    });
+    expect((await ask(maced)).status).toBe(200);
+  });
 });
 
 describe("without the log", () => {

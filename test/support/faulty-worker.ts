@@ -8,6 +8,7 @@ import { CapabilityGate as RealGate } from "../../durable-objects/capability-gat
 import { TenantHead as RealHead } from "../../durable-objects/tenant-head.ts";
 import type { AppendAsk, Appended } from "../../durable-objects/types.ts";
 import type { Env } from "../../workers/env.ts";
+import { forgetLeases } from "../../workers/gateway/admission.ts";
 import { forgetInForce } from "../../workers/gateway/in-force.ts";
 import app from "../../workers/index.ts";
 
@@ -90,7 +91,10 @@ export default {
     if (pathname !== "/__faults") return app.fetch(request, current(env), ctx);
     const control = (await request.json()) as Control;
     down = new Set(control.down ?? []);
-    if (control.forget === true) forgetInForce();
+    if (control.forget === true) {
+      forgetInForce();
+      forgetLeases();
+    }
     if (control.keysets !== undefined) keysets = JSON.stringify(control.keysets);
     return new Response(null, { status: 204 });
   },

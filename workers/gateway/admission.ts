@@ -1,6 +1,6 @@
 /**
- * Asking the gate of a chain's root link: replay, buckets and concurrency in one durable call.
- * Source: contracts/spec/admission.md.
+ * Asking the gate of a chain's root link: replay, buckets and concurrency in one durable call; and reads that a lease
+ * of the gate admits from memory. Source: contracts/spec/admission.md.
  */
 import { LIMITS, type RateClass, TalosError } from "@talos/contracts";
 import type { PolicyHandle, RequestFacts } from "@talos/core";
@@ -10,6 +10,7 @@ import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
 import type { Asker } from "./asker.ts";
 import { codeOr } from "./in-force.ts";
+import { type Asking, leaseKey, Leases } from "./lease.ts";
 
 /** A concurrency slot held at a gate; it frees itself after its time to live should we die. */
 export interface Slot {
@@ -22,8 +23,15 @@ const OTHERWISE = "read";
 
 export const gateName = (tenant: string, rootLink: string): string => `${tenant}/${rootLink}`;
 
+/** Leases of this isolate. A new isolate has none, and the gate ends what an old one held. */
+const leases = new Leases(() => crypto.randomUUID());
+
+/** Know nothing of leases, as a new isolate does. */
+export const forgetLeases = (): void => leases.forget();
+
 /**
- * Take the tokens, the nonce and, with `slot`, a slot: all or nothing.
+ * Take the tokens, the nonce and, with `slot`, a slot: all or nothing. A read under a MAC takes its tokens from a lease
+ * where there is one.
  * @throws `REPLAY`, `PROOF_INVALID`, `LIMIT_EXCEEDED`, `rate.exhausted`, `concurrency.exhausted` as the gate says;
  *   `admission.unavailable` when it cannot be asked
  */
@@ -35,6 +43,10 @@ export async function admit(
 ): Promise<Slot | undefined> {
   const [first, ...more] = costs(policy, facts);
   const gate = gateName(asker.tenant, facts.root_link);
+  if (facts.form === "session_mac" && facts.class === "read" && more.length === 0 && slot === undefined) {
+    await admitRead(asker, gate, { links: facts.links, rate: first!.rate, cost: first!.cost });
+    return undefined;
+  }
   const ask: AdmitAsk = {
     links: facts.links,
     rate: first!.rate,
@@ -57,14 +69,71 @@ export async function admitStatement(
   await askGate(asker, gateName(asker.tenant, root_link), { ...rest, rate: rateClass(policy, "control"), cost: 1 });
 }
 
-async function askGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<void> {
+/** A read that takes nothing but tokens: from the lease, else from the gate with a lease in the same call. */
+async function admitRead(asker: Asker, gate: string, ask: Pick<AdmitAsk, "links" | "rate" | "cost">): Promise<void> {
+  const { links, rate, cost } = ask;
+  const key = leaseKey(asker.tenant, rate.name, links);
+  const step = leases.spend(key, cost, Date.now());
+  if (step.do === "refused") throw new PublicError("rate.exhausted", { retry_after_ms: step.retry_after_ms });
+  if (step.do === "spent") {
+    counters.lease_reads += 1;
+    if (step.renew !== undefined) asker.waitUntil(topUp(asker, gate, key, { ...ask, cost: 0 }, step.renew));
+    return;
+  }
+  const { lease } = step;
   counters.gate_asks += 1;
+  refuseUnless(await askLeasing(asker, gate, key, ask, lease));
+}
+
+/** Ask for more behind a request that has its answer. When it fails, the lease serves on until it ends. */
+async function topUp(asker: Asker, gate: string, key: string, ask: AdmitAsk, lease: Asking): Promise<void> {
+  counters.lease_asks += 1;
+  try {
+    await askLeasing(asker, gate, key, ask, lease);
+  } catch (error) {
+    asker.config.log("warn", "admission.lease_failed", { gate, error });
+  }
+}
+
+async function askLeasing(
+  asker: Asker,
+  gate: string,
+  key: string,
+  ask: AdmitAsk,
+  lease: Asking | undefined,
+): Promise<Admitted> {
   let admitted: Admitted;
   try {
-    admitted = await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(gate).admit(ask)));
+    admitted = await callGate(asker, gate, lease === undefined ? ask : { ...ask, lease: lease.ask });
+  } catch (error) {
+    leases.failed(key, Date.now(), lease);
+    throw error;
+  }
+  if (admitted.ok) {
+    leases.admitted(key, ask.cost, Date.now(), lease, admitted.lease);
+  } else {
+    const { code, retry_after_ms } = admitted;
+    const refused = code === "rate.exhausted" && ask.cost > 0 ? { cost: ask.cost, retry_after_ms } : undefined;
+    leases.failed(key, Date.now(), lease, refused);
+  }
+  return admitted;
+}
+
+async function askGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<void> {
+  counters.gate_asks += 1;
+  refuseUnless(await callGate(asker, gate, ask));
+}
+
+/** @throws `admission.unavailable` */
+async function callGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<Admitted> {
+  try {
+    return await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(gate).admit(ask)));
   } catch (cause) {
     throw new TalosError("admission.unavailable", { gate }, { cause });
   }
+}
+
+function refuseUnless(admitted: Admitted): void {
   if (admitted.ok) return;
   const { code, retry_after_ms } = admitted;
   throw new PublicError(codeOr(code, "internal"), { retry_after_ms });

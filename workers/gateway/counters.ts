@@ -14,7 +14,12 @@ export const counters = {
   filter_loads: 0,
   /** exact revocation look-ups */
   lookups: 0,
+  /** requests admitted by asking a gate */
   gate_asks: 0,
+  /** reads admitted from a lease */
+  lease_reads: 0,
+  /** leases topped up behind a request */
+  lease_asks: 0,
   log_appends: 0,
   upstream_calls: 0,
   /** failures before the caller was authenticated: counted, never appended to a tenant's log */
