@@ -3,7 +3,8 @@
  * - `unit`: pure modules, under Node, beside what they test (`*.test.ts`).
  * - `workers`: inside workerd, never in a simulation of it (`*.worker.test.ts`); real Durable Objects and KV, with a
  *   projector that tests can make fail.
- * - `integration`: whole stacks over loopback, started by the tests themselves; one file at a time, as they take ports.
+ * - `integration`: whole stacks over loopback, started by the tests themselves; one file at a time, and only when the
+ *   others are done: each stack is several processes, and what it does in time must not depend on who else computes.
  */
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
@@ -39,6 +40,7 @@ export default defineConfig({
           name: "integration",
           include: ["test/integration/**/*.test.ts", "test/e2e/**/*.test.ts"],
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

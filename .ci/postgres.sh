@@ -15,7 +15,9 @@ start_postgres() {
     pg_as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
     user=postgres
   fi
-  port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+  # Below what the kernel gives to connections by itself: nobody takes it between here and the start.
+  port=$(node -e 'const net = require("net"); const t = () => { const s = net.createServer(); const p = 20000 + Math.floor(Math.random() * 12000);
+    s.on("error", t).listen(p, "127.0.0.1", () => s.close(() => console.log(p))); }; t()')
   "${pg_as[@]}" "$bin/initdb" -D "$pg_data/db" -U talos --auth=trust --encoding=UTF8 >/dev/null
   "${pg_as[@]}" "$bin/pg_ctl" -D "$pg_data/db" -w -l "$pg_data/log" -o "-h 127.0.0.1 -p $port -k $pg_data -c fsync=off" start >/dev/null
   export TALOS_TEST_DATABASE_URL="postgres://talos@127.0.0.1:$port/postgres"

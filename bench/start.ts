@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { publish, send, signed } from "../test/fixtures.ts";
-import { freePort } from "../test/harness.ts";
+import { freePort } from "../scripts/dev/ports.ts";
 import { bundle } from "./bundle.ts";
 import { talosScript, startStack } from "./http/stack.ts";
 import { type Options, type Report, row } from "./measure.ts";

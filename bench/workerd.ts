@@ -1,6 +1,6 @@
 /** workerd with scripts of ours, each reached on a socket of its own, without miniflare's router in between. */
 import { convertV4MiniflareOptions, Miniflare, type WorkerOptions } from "miniflare";
-import { freePort } from "../test/harness.ts";
+import { freePort } from "../scripts/dev/ports.ts";
 import type { Module } from "./bundle.ts";
 
 export interface Running {

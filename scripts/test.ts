@@ -1,5 +1,6 @@
 /**
- * `npm test [-- <vitest arguments>]`: everything this machine can run, then what was skipped and why, then one line of counts.
+ * `npm test [-- <vitest arguments>]`: everything this machine can run, then what was skipped and why, what failed
+ * and why, and one line of counts.
  *
  * 1. vitest: unit tests in Node, Worker tests in workerd, integration and end-to-end tests against a running stack (embedded Postgres);
  * 2. the same integration tests against a real PostgreSQL, if TALOS_TEST_DATABASE_URL names one;
@@ -13,14 +14,20 @@ import { join } from "node:path";
 import { root, toolEnv } from "./bootstrap.js";
 import type { RunReport } from "./test/reporter.ts";
 
-const total: RunReport = { passed: 0, failed: 0, skipped: [], errors: 0 };
+const total: RunReport = { passed: 0, failed: 0, skipped: [], failures: [] };
 const scratch = mkdtempSync(join(tmpdir(), "talos-test-"));
 
 function add(report: RunReport): void {
   total.passed += report.passed;
   total.failed += report.failed;
-  total.errors += report.errors;
   total.skipped.push(...report.skipped);
+  total.failures.push(...report.failures);
+}
+
+/** A failure of a whole step, which no test stands for. */
+function failedStep(name: string, error: string): void {
+  total.failed += 1;
+  total.failures.push({ name, error });
 }
 
 /** Runs a command with its output shown as it comes; resolves to its exit code and standard output. */
@@ -46,14 +53,15 @@ async function vitest(args: string[], env: Record<string, string> = {}): Promise
   const path = join(scratch, `${Math.trunc(performance.now())}.json`);
   const reporters = ["--reporter=default", "--reporter=./scripts/test/reporter.ts"];
   const { code } = await run("vitest", ["run", ...reporters, ...args], { ...env, TALOS_TEST_REPORT: path });
+  let report: RunReport;
   try {
-    add(JSON.parse(readFileSync(path, "utf8")) as RunReport);
+    report = JSON.parse(readFileSync(path, "utf8")) as RunReport;
   } catch (cause) {
-    process.stderr.write(`vitest ended with ${code} and left no report: ${String(cause)}\n`);
-    total.errors += 1;
+    failedStep("vitest", `ended with ${code} and left no report: ${String(cause)}`);
     return;
   }
-  if (code !== 0 && total.failed + total.errors === 0) total.errors += 1;
+  add(report);
+  if (code !== 0 && report.failed === 0) failedStep("vitest", `ended with ${code}, though no test failed`);
 }
 
 async function cargo(): Promise<void> {
@@ -67,14 +75,19 @@ async function cargo(): Promise<void> {
     {},
     join(root, "crypto-wasm"),
   );
+  let failures = 0;
   for (const [, passed, failed] of out.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed/gm)) {
     total.passed += Number(passed);
-    total.failed += Number(failed);
+    failures += Number(failed);
+  }
+  total.failed += failures;
+  for (const [, name, error] of out.matchAll(/^---- (\S+) stdout ----\n((?:.*\n){1,6})/gm)) {
+    if (error!.includes("panicked at")) total.failures.push({ name: name!, error: error!.trimEnd() });
   }
   for (const [, name, reason] of out.matchAll(/^skipped: ([^:\n]+(?:::[^:\n]+)*): (.*)$/gm)) {
     total.skipped.push({ name: name as string, reason: reason as string });
   }
-  if (code !== 0 && total.failed === 0) total.errors += 1;
+  if (code !== 0 && failures === 0) failedStep("cargo test", `ended with ${code}, though no test failed`);
 }
 
 const narrowed = process.argv.slice(2);
@@ -101,6 +114,9 @@ if (total.skipped.length > 0) {
   process.stdout.write("\nSkipped:\n");
   for (const { name, reason } of total.skipped) process.stdout.write(`  ${name}: ${reason || "no reason given"}\n`);
 }
-const failed = total.failed + total.errors;
-process.stdout.write(`\n${total.passed} passed, ${failed} failed, ${total.skipped.length} skipped\n`);
-process.exitCode = failed === 0 && total.passed > 0 ? 0 : 1;
+if (total.failures.length > 0) {
+  process.stdout.write("\nFailed:\n");
+  for (const { name, error } of total.failures) process.stdout.write(`  ${name}\n${error.replace(/^/gm, "      ")}\n`);
+}
+process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped\n`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -4,7 +4,6 @@
  * `faults` starts it behind an entry (support/faulty-worker.ts) that can make dependencies fail and change secrets.
  */
 import { readFile, readdir, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mkdtemp } from "node:fs/promises";
@@ -12,6 +11,7 @@ import type { AuditEventV2, Jwk, Keysets } from "@talos/contracts";
 import { build, type Plugin } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import { freePort } from "../scripts/dev/ports.ts";
 import type { AppendAsk, Appended, LoggedEvent, LogStatus } from "../durable-objects/types.ts";
 import { developmentKeysets } from "./fixtures.ts";
 
@@ -81,20 +81,6 @@ export interface LogStub {
   get(eventId: string): Promise<LoggedEvent | null>;
   status(): Promise<LogStatus>;
   flush(): Promise<void>;
-}
-
-/** A free loopback port. Another process may take it before we do; then starting fails and says so. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
-  });
 }
 
 const bundles = new Map<string, Promise<{ code: string; wasm: Uint8Array }>>();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import { developmentKeysets, openSession, publish, type Session } from "../../test/fixtures.ts";
-import { freePort } from "../../test/harness.ts";
+import { freePort } from "../../scripts/dev/ports.ts";
 import { bundle } from "../bundle.ts";
 import { ROOT } from "../measure.ts";
 import { agent, chain, policy, publisher } from "../scene.ts";

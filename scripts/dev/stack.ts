@@ -5,7 +5,7 @@ import { publishPolicy } from "../policy.ts";
 import type { Child } from "./children.ts";
 import { demoPolicy } from "./demo-policy.ts";
 import { startEverything } from "./everything.ts";
-import { choosePort } from "./ports.ts";
+import { freePort } from "./ports.ts";
 import { holdState, noteDatabase, openState, type State, TENANT } from "./state.ts";
 import { startWorker, waitFor } from "./worker.ts";
 
@@ -47,7 +47,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
   try {
     // All three start at once; the Worker is told now where the database will be.
-    const port = await choosePort(0);
+    const port = await freePort();
     const databaseUrl = options.databaseUrl ?? EMBEDDED_URL;
     const database = { url: databaseUrl, endpoint: `http://127.0.0.1:${port}` };
     const worker = startWorker(state, database);

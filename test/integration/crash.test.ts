@@ -21,6 +21,23 @@ const WIDTH = 6;
 const random = seeded(SEED);
 const between = (least: number, most: number): number => Math.round(least + random() * (most - least));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+/** What takes longer has hung, however busy the machine is. */
+const HUNG_MS = 120_000;
+
+/** `work`, with an end; whatever it fails with, the failure says where and in which run. */
+async function named<T>(what: string, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const hung = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end within ${HUNG_MS / 1_000} s`)), HUNG_MS);
+  });
+  try {
+    return await Promise.race([work, hung]);
+  } catch (cause) {
+    throw new Error(`seed ${SEED}, ${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
   let scene: Scene;
@@ -42,25 +59,26 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
     publishing = new Publishing(scene);
     load.hold();
     load.start();
-    for (let round = 0; round < KILLS; round += 1) {
+    for (let round = 1; round <= KILLS; round += 1) {
+      const step = <T>(what: string, work: Promise<T>) => named(`kill ${round} of ${KILLS}: ${what}`, work);
       appender.start();
       load.resume();
       await load.answers(between(0, 30), 2_000);
       const publication = publishing.next();
       await pause(between(0, 80));
       load.hold();
-      await scene.talos.kill();
-      await Promise.all([load.drain(), appender.halt(), publication]);
-      await scene.restart();
-      await appender.retry();
-      await publishing.retry();
+      await step("killing", scene.talos.kill());
+      await step("waiting for what was under way", Promise.all([load.drain(), appender.halt(), publication]));
+      await step("starting again", scene.restart());
+      await step("appending again", appender.retry());
+      await step("publishing again", publishing.retry());
     }
     load.resume();
     await pause(300);
     await load.stop();
     await projected(scene.talos);
     ledger = await readLedger(scene.talos);
-  }, 300_000);
+  }, KILLS * HUNG_MS);
 
   afterAll(() => scene?.stop());
 

@@ -2,7 +2,7 @@
 import type { ServerResponse } from "node:http";
 import { LIMITS } from "@talos/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { freePort } from "../harness.ts";
+import { freePort } from "../../scripts/dev/ports.ts";
 import { grant, person, root, rpc, send, signed } from "../fixtures.ts";
 import { type Received, startRawServer, type Upstream } from "../support/mcp-server.ts";
 import { MCP_HEADERS, readAnswer, startWorld, TOOLS, type World } from "../support/world.ts";

@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { freePort } from "../../scripts/dev/ports.ts";
 
 /**
  * How a line treats those who connect: `whole`; `stalled` takes connections and carries nothing, as a host that hangs
@@ -13,6 +14,7 @@ export class Cable {
   readonly #target: number;
   readonly #sockets = new Set<Socket>();
   #server: Server | null = null;
+  /** chosen once: who was told of it finds the line there again */
   #port = 0;
   #line: Line = "whole";
 
@@ -33,10 +35,10 @@ export class Cable {
   async become(line: Line): Promise<void> {
     await this.cut();
     this.#line = line;
+    if (this.#port === 0) this.#port = await freePort();
     this.#server = createServer((near) => this.#connect(near));
     this.#server.listen(this.#port, "127.0.0.1");
     await once(this.#server, "listening");
-    this.#port = (this.#server.address() as AddressInfo).port;
   }
 
   #connect(near: Socket): void {

@@ -103,16 +103,22 @@ export async function readProjection(
 
 /**
  * Wait until the log has handed everything on, what isolates still hold in their buffers too.
- * @throws Error after `timeout_ms`
+ * @param stalled_ms how long it may make no progress
+ * @throws Error when it makes none for that long
  */
-export async function projected(talos: Talos, timeout_ms = 20_000, tenant = "default"): Promise<void> {
-  const until = Date.now() + timeout_ms;
+export async function projected(talos: Talos, stalled_ms = 20_000, tenant = "default"): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 3 * LIMITS.audit_buffer_ms));
+  let farthest = -1;
+  let untilMs = 0;
   for (;;) {
     await talos.log(tenant).flush();
-    const { next_seq, projected_seq } = await talos.log(tenant).status();
+    const { next_seq, projected_seq, projection_failures } = await talos.log(tenant).status();
     if (projected_seq === next_seq) return;
-    if (Date.now() > until) throw new Error(`projected up to ${projected_seq} of ${next_seq}`);
+    if (projected_seq > farthest) untilMs = Date.now() + stalled_ms;
+    else if (Date.now() > untilMs) {
+      throw new Error(`projected up to ${projected_seq} of ${next_seq}, ${projection_failures} failures in a row`);
+    }
+    farthest = Math.max(farthest, projected_seq);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

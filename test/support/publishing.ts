@@ -3,6 +3,9 @@ import { policySign } from "@talos/core";
 import { signed, send } from "../fixtures.ts";
 import type { Scene } from "./scene.ts";
 
+/** How long a publisher hears "not now" before he gives up. */
+const PATIENCE_MS = 30_000;
+
 export class Publishing {
   /** versions that were confirmed, in order */
   readonly published: number[] = [];
@@ -22,11 +25,25 @@ export class Publishing {
     await this.#put().catch(() => undefined);
   }
 
-  /** Send it again: the object goes on from whatever it had done. @throws Error when it does not take it */
+  /**
+   * Send it again: the object goes on from whatever it had done.
+   * @throws Error when it does not take it; when it says for `PATIENCE_MS` that it cannot be reached yet
+   */
   async retry(): Promise<void> {
-    const answer = await this.#put();
-    if (!answer.ok) throw new Error(`version ${this.#version}: ${answer.status} ${await answer.text()}`);
-    this.published.push(((await answer.json()) as { policy_version: number }).policy_version);
+    const untilMs = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const answer = await this.#put();
+      const body = (await answer.json()) as { policy_version: number; retryable?: boolean };
+      if (answer.ok) {
+        this.published.push(body.policy_version);
+        return;
+      }
+      // An answer that says so itself asks for the same again, as an object that starts on a busy machine gives it.
+      if (body.retryable !== true || Date.now() > untilMs) {
+        throw new Error(`version ${this.#version}: ${answer.status} ${JSON.stringify(body)}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
   }
 
   #put(): Promise<Response> {

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Grant, PolicySnapshot, ToolEntry } from "@talos/contracts";
+import { freePort } from "../../scripts/dev/ports.ts";
 import { migrate } from "../../scripts/migrate.ts";
 import { startReal, type TestDatabase } from "../../scripts/neon/test-database.ts";
 import { startNeonEndpoint } from "../../scripts/neon-endpoint.ts";
@@ -19,7 +20,7 @@ import {
   type Session,
   snapshot,
 } from "../fixtures.ts";
-import { freePort, startTalos, type Talos, type TalosOptions } from "../harness.ts";
+import { startTalos, type Talos, type TalosOptions } from "../harness.ts";
 import { Cable } from "./cable.ts";
 import { startTools, TOOLS_GRANTS, TOOLS_REGISTRY, type Tools } from "./tools.ts";
 
