@@ -4,7 +4,7 @@ import { CONTRACT_HASH, ERRORS, type ErrorCode, TalosError } from "@talos/contra
 import { CORE_HASH } from "./pkg/hash.ts";
 import * as wasm from "./pkg/talos_core.js";
 
-wasm.initSync({ module });
+const { memory } = wasm.initSync({ module });
 const built = wasm.start(CORE_HASH);
 if (built !== CONTRACT_HASH) {
   throw new TalosError("config.incomplete", {
@@ -15,7 +15,7 @@ if (built !== CONTRACT_HASH) {
 }
 
 /** The raw exports; only the wrappers beside this file use them. */
-export { CORE_HASH, wasm };
+export { CORE_HASH, memory, wasm };
 
 let trapped: unknown;
 
@@ -40,7 +40,8 @@ export function callJson<T, A extends unknown[]>(run: (...args: A) => string, ..
   return JSON.parse(call(run, ...args)) as T;
 }
 
-function refusal(text: string): TalosError {
+/** What a refusal of the core says. */
+export function refusal(text: string): TalosError {
   const space = text.indexOf(" ");
   const code = space < 0 ? text : text.slice(0, space);
   const detail = space < 0 ? {} : (JSON.parse(text.slice(space + 1)) as Record<string, unknown>);

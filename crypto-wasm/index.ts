@@ -13,6 +13,15 @@ export * from "./identity.ts";
 export * from "./in-force.ts";
 export * from "./proof.ts";
 export {
+  type DecidedRead,
+  decideRead,
+  READ_FRAME_BYTES,
+  type ReadEvent,
+  ReadFacts,
+  type SessionFacts,
+  sealRead,
+} from "./read.ts";
+export {
   authorizePure,
   begin,
   filterList,

@@ -1,2 +1,2 @@
 /** Written by `npm run wasm`. base64url SHA-256 of talos_core_bg.wasm; tickets and receipts name it. */
-export const CORE_HASH = "nUZEsVCjXLPT_umEA35Fs4-CY0GNckU6Juk26mILZdw";
+export const CORE_HASH = "KE4HbXWRbDhRvfsg78Jy7s0rUn3roDK7YifafonkpJ8";

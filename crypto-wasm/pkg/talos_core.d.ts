@@ -42,6 +42,11 @@ export function contains(parent: string, child: string): string;
 export function content_digest(body: Uint8Array | number[]): string;
 
 /**
+ * The decision about a read under a MAC. With `record` the proof's hash is among the facts.
+ */
+export function decide_read(length: number, policy: number, filter: number, tickets: number, record: boolean): number;
+
+/**
  * The document that publishes these keys, `[{"kid","x"}…]`.
  */
 export function did_document(text: string, keys: string): string;
@@ -110,6 +115,11 @@ export function filter_load(body: string, tenant: string, expected_hash: string)
  * The decision on the verdicts of `begin`.
  */
 export function finish(frame: Uint8Array | number[], policy: number, filter: number, tickets: number, verdicts: string, answers?: string | null): string;
+
+/**
+ * Where to write a frame of at most `bytes` bytes. The address stands until the next call of this function.
+ */
+export function frame_room(bytes: number): number;
 
 /**
  * Gives back what a handle keeps.
@@ -233,9 +243,19 @@ export function seal_event(surface: string, event: string): string;
 export function seal_mcp(keyring: number, salt: Uint8Array | number[], args: string): string;
 
 /**
+ * The leaf of a read's event: 64 `event_hash`, 43 `leaf_hash`, then the body.
+ */
+export function seal_read(length: number): number;
+
+/**
  * Seals any text.
  */
 export function seal_text(keyring: number, salt: Uint8Array | number[], text: string): string;
+
+/**
+ * What the requests of an open session have in common; empty when it is no longer open.
+ */
+export function session_facts(serial: number): Uint8Array;
 
 /**
  * The MAC key of a session. `args`: `{"response","chain","gateway_keys","gateway_did","aud"}`.
@@ -300,6 +320,7 @@ export interface InitOutput {
     readonly commitment: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly contains: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly content_digest: (a: number, b: number) => [number, number];
+    readonly decide_read: (a: number, b: number, c: number, d: number, e: number) => number;
     readonly did_document: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly did_jwk: (a: number, b: number) => [number, number, number, number];
     readonly did_key: (a: number, b: number) => [number, number, number, number];
@@ -314,6 +335,7 @@ export interface InitOutput {
     readonly filter_list: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number, number];
     readonly filter_load: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number, number, number];
     readonly finish: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number) => [number, number, number, number];
+    readonly frame_room: (a: number) => number;
     readonly free_handle: (a: number) => void;
     readonly grant_from_scope: (a: number, b: number) => [number, number, number, number];
     readonly head_follows: (a: number, b: number, c: number, d: number, e: bigint) => [number, number];
@@ -338,7 +360,9 @@ export interface InitOutput {
     readonly scope_from_grant: (a: number, b: number) => [number, number, number, number];
     readonly seal_event: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly seal_mcp: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];
+    readonly seal_read: (a: number) => number;
     readonly seal_text: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];
+    readonly session_facts: (a: number) => [number, number];
     readonly session_finish: (a: number, b: number, c: bigint, d: number, e: number) => [number, number, number, number];
     readonly session_share: (a: number, b: number) => [number, number, number, number];
     readonly sha256: (a: number, b: number) => [number, number];

@@ -233,6 +233,20 @@ export function content_digest(body) {
 }
 
 /**
+ * The decision about a read under a MAC. With `record` the proof's hash is among the facts.
+ * @param {number} length
+ * @param {number} policy
+ * @param {number} filter
+ * @param {number} tickets
+ * @param {boolean} record
+ * @returns {number}
+ */
+export function decide_read(length, policy, filter, tickets, record) {
+    const ret = wasm.decide_read(length, policy, filter, tickets, record);
+    return ret >>> 0;
+}
+
+/**
  * The document that publishes these keys, `[{"kid","x"}…]`.
  * @param {string} text
  * @param {string} keys
@@ -663,6 +677,16 @@ export function finish(frame, policy, filter, tickets, verdicts, answers) {
     } finally {
         wasm.__wbindgen_free(deferred8_0, deferred8_1, 1);
     }
+}
+
+/**
+ * Where to write a frame of at most `bytes` bytes. The address stands until the next call of this function.
+ * @param {number} bytes
+ * @returns {number}
+ */
+export function frame_room(bytes) {
+    const ret = wasm.frame_room(bytes);
+    return ret >>> 0;
 }
 
 /**
@@ -1491,6 +1515,16 @@ export function seal_mcp(keyring, salt, args) {
 }
 
 /**
+ * The leaf of a read's event: 64 `event_hash`, 43 `leaf_hash`, then the body.
+ * @param {number} length
+ * @returns {number}
+ */
+export function seal_read(length) {
+    const ret = wasm.seal_read(length);
+    return ret >>> 0;
+}
+
+/**
  * Seals any text.
  * @param {number} keyring
  * @param {Uint8Array | number[]} salt
@@ -1526,6 +1560,18 @@ export function seal_text(keyring, salt, text) {
     } finally {
         wasm.__wbindgen_free(deferred5_0, deferred5_1, 1);
     }
+}
+
+/**
+ * What the requests of an open session have in common; empty when it is no longer open.
+ * @param {number} serial
+ * @returns {Uint8Array}
+ */
+export function session_facts(serial) {
+    const ret = wasm.session_facts(serial);
+    var v1 = getArrayU8FromWasm0(ret[0], ret[1]).slice();
+    wasm.__wbindgen_free(ret[0], ret[1] * 1, 1);
+    return v1;
 }
 
 /**

@@ -31,6 +31,7 @@ pub struct SignedLink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     links: Vec<SignedLink>,
+    text: Box<str>,
 }
 
 impl SignedLink {
@@ -66,7 +67,16 @@ impl Chain {
         for (index, link) in text.split(SEPARATOR).enumerate() {
             links.push(SignedLink::parse(link).map_err(|error| error.in_link(index))?);
         }
-        Ok(Self { links })
+        Ok(Self { links, text: text.into() })
+    }
+
+    /// base64url SHA-256 of the whole text.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        match self.links.as_slice() {
+            [only] => only.id.clone(),
+            _ => hash::sha256_b64(self.text.as_bytes()),
+        }
     }
 
     /// The links, root first.

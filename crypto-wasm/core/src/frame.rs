@@ -54,13 +54,20 @@ fn refused(field: &str) -> Error {
     Error::new(Code::RequestMalformed, "not a frame of a request").at(field)
 }
 
+/// Appends one field.
+pub(crate) fn put(frame: &mut Vec<u8>, field: Option<&[u8]>) {
+    let length = field.map_or(ABSENT, |field| u32::try_from(field.len()).unwrap_or(ABSENT));
+    frame.extend(length.to_le_bytes());
+    frame.extend(field.unwrap_or_default());
+}
+
 /// Takes the fields of a frame one after another.
-struct Fields<'a> {
-    rest: &'a [u8],
+pub(crate) struct Fields<'a> {
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    fn opt_bytes(&mut self, name: &str) -> Result<Option<&'a [u8]>, Error> {
+    pub(crate) fn opt_bytes(&mut self, name: &str) -> Result<Option<&'a [u8]>, Error> {
         let (length, rest) = self.rest.split_first_chunk::<4>().ok_or_else(|| refused(name))?;
         let length = u32::from_le_bytes(*length);
         if length == ABSENT {
@@ -73,15 +80,15 @@ impl<'a> Fields<'a> {
         Ok(Some(bytes))
     }
 
-    fn opt_text(&mut self, name: &str) -> Result<Option<&'a str>, Error> {
+    pub(crate) fn opt_text(&mut self, name: &str) -> Result<Option<&'a str>, Error> {
         self.opt_bytes(name)?.map(core::str::from_utf8).transpose().map_err(|_| refused(name))
     }
 
-    fn text(&mut self, name: &str) -> Result<&'a str, Error> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<&'a str, Error> {
         self.opt_text(name)?.ok_or_else(|| refused(name))
     }
 
-    fn opt_integer(&mut self, name: &str) -> Result<Option<u64>, Error> {
+    pub(crate) fn opt_integer(&mut self, name: &str) -> Result<Option<u64>, Error> {
         let Some(bytes) = self.opt_bytes(name)? else {
             return Ok(None);
         };
@@ -149,9 +156,7 @@ impl<'a> Request<'a> {
             head_as_of_ms.as_ref().map(|bytes| &bytes[..]),
             Some(self.body),
         ] {
-            let length = field.map_or(ABSENT, |field| u32::try_from(field.len()).unwrap_or(ABSENT));
-            frame.extend(length.to_le_bytes());
-            frame.extend(field.unwrap_or_default());
+            put(&mut frame, field);
         }
         frame
     }

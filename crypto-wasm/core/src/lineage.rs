@@ -85,6 +85,11 @@ impl Lineage {
         self.links.iter().map(|link| link.jkt.as_str()).chain([self.holder_jkt.as_str()])
     }
 
+    /// The holders of the links in their order: each issued the next one, the last is the leaf's.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().skip(1).map(|link| link.iss.as_str()).chain([self.sub.as_str()])
+    }
+
     /// Every name of the chain: the issuers, then the leaf's holder.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.links.iter().map(|link| link.iss.as_str()).chain([self.sub.as_str()])

@@ -5,6 +5,7 @@
 use core::fmt;
 
 use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
@@ -18,26 +19,42 @@ use crate::{Code, Error, b64, jws};
 const TYP: &str = "talos-session+jwt";
 const INFO: &[u8] = b"talos-session-1\0";
 
-/// The key of a session's MACs: wiped when it is dropped, never printed.
-pub struct MacKey(Zeroizing<[u8; 32]>);
+/// The key of a session's MACs, with HMAC's state after its two padded blocks, which do not change from request to
+/// request: wiped when it is dropped, never printed.
+#[derive(Clone)]
+pub struct MacKey {
+    bytes: Zeroizing<[u8; 32]>,
+    state: Hmac<Sha256>,
+}
 
 impl MacKey {
     /// The key of these bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        // HMAC pads a key with zeros to a block of its hash (RFC 2104 §2).
+        let mut block = Zeroizing::new([0; 64]);
+        if let Some(start) = block.first_chunk_mut() {
+            *start = bytes;
+        }
+        Self { state: Hmac::new((&*block).into()), bytes: Zeroizing::new(bytes) }
     }
 
     /// The secret bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
-}
 
-impl Clone for MacKey {
-    fn clone(&self) -> Self {
-        Self::new(*self.0)
+    /// The MAC of `message`.
+    #[must_use]
+    pub fn mac(&self, message: &[u8]) -> [u8; 32] {
+        self.state.clone().chain_update(message).finalize().into_bytes().into()
+    }
+
+    /// Whether `mac` is the one of `message`; in constant time.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], mac: &[u8]) -> bool {
+        self.state.clone().chain_update(message).verify_slice(mac).is_ok()
     }
 }
 
@@ -97,7 +114,7 @@ pub fn mac_key(secret: &[u8; 32], peer_share: &[u8; 32], binding: &Binding<'_>) 
     Hkdf::<Sha256>::new(Some(binding.session_id), agreed.as_bytes())
         .expand(&info(binding)?, key.as_mut_slice())
         .map_err(|_| Error::new(Code::Internal, "HKDF gives 32 bytes"))?;
-    Ok(MacKey(key))
+    Ok(MacKey::new(*key))
 }
 
 /// Sign the statement that binds `ticket` and the end of the session (seconds) to `binding`, under a `receipt` key.

@@ -6,10 +6,17 @@ use crate::did;
 use crate::table;
 use crate::{Code, Error};
 
+/// The key of an anchor and its thumbprint, which sessions ask for at every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Anchor {
+    key: [u8; 32],
+    jkt: String,
+}
+
 /// Anchors and did:web holders, for looking up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
-    anchors: Vec<(String, [u8; 32])>,
+    anchors: Vec<(String, Anchor)>,
     webs: Vec<(String, String)>,
 }
 
@@ -32,7 +39,7 @@ impl Trust {
                 (Some(key), _) | (None, Some(key)) => key,
                 (None, None) => return Err(invalid("a did:web anchor without a key", "anchors")),
             };
-            trust.anchors.push((did, key));
+            trust.anchors.push((did, Anchor { key, jkt: did::thumbprint(&key) }));
         }
         for (did, jkt) in webs {
             if did::key_of(&did)?.is_some() {
@@ -54,8 +61,18 @@ impl Trust {
     /// The key of the anchor `did`, if it is one.
     #[must_use]
     pub fn anchor(&self, did: &str) -> Option<&[u8; 32]> {
+        self.find(did).map(|anchor| &anchor.key)
+    }
+
+    /// The thumbprint of the key of the anchor `did`, if it is one.
+    #[must_use]
+    pub fn anchor_jkt(&self, did: &str) -> Option<&str> {
+        self.find(did).map(|anchor| anchor.jkt.as_str())
+    }
+
+    fn find(&self, did: &str) -> Option<&Anchor> {
         let index = self.anchors.binary_search_by(|(anchor, _)| anchor.as_str().cmp(did)).ok()?;
-        self.anchors.get(index).map(|(_, key)| key)
+        self.anchors.get(index).map(|(_, anchor)| anchor)
     }
 
     /// Whether the did:web `did` is listed with the key of thumbprint `jkt`.

@@ -13,6 +13,7 @@ mod encoding;
 mod identity;
 mod in_force;
 mod proof;
+mod read;
 mod refusal;
 mod request;
 mod store;

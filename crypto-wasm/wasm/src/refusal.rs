@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 pub type Answer<T> = Result<T, JsValue>;
 
 /// `CODE {"detail":…,"field":…}`.
-pub fn refuse(error: Error) -> JsValue {
+pub fn refusal(error: Error) -> String {
     let index = |index: usize| Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
     let Refusal { code, field, link, grant, detail } = error.into_refusal();
     let members = [
@@ -20,7 +20,12 @@ pub fn refuse(error: Error) -> JsValue {
         grant.map(|grant| ("grant", index(grant))),
     ];
     let detail = json::print(&Value::obj(members.into_iter().flatten()));
-    JsValue::from_str(&format!("{} {detail}", code.as_str()))
+    format!("{} {detail}", code.as_str())
+}
+
+/// As [`refusal`], to be thrown.
+pub fn refuse(error: Error) -> JsValue {
+    JsValue::from_str(&refusal(error))
 }
 
 /// Lifts the core's results.

@@ -1,6 +1,6 @@
 //! Requests on the gateway's side. The frames and answers are those of `crypto-wasm/request.ts`.
 
-use talos_core::authorize::{self, Began, Decided, Finished, Kind, Mode, Opening, Verdicts};
+use talos_core::authorize::{self, Began, Decided, Facts, Finished, Kind, Mode, Opening, Verdicts};
 use talos_core::decide::Decision;
 use talos_core::grant::Class;
 use talos_core::json::{self, Fields, Value};
@@ -56,19 +56,19 @@ fn read_answers(text: Option<&str>) -> Result<Answers, Error> {
 }
 
 /// Of a third party's report only the code is shown: the caller's token is not its own (contracts/spec/gateway.md#authorize).
-fn print_inner((decision, facts): (Decision, Option<Value>)) -> Value {
+fn print_inner((decision, facts): (Decision, Option<Box<Facts<'_>>>)) -> Value {
     let code = Value::obj([("allow", Value::Bool(decision.allow())), ("code", Value::str(decision.code.as_str()))]);
-    Value::obj([Some(("decision", code)), facts.map(|facts| ("request", facts))].into_iter().flatten())
+    Value::obj([Some(("decision", code)), facts.map(|facts| ("request", facts.value()))].into_iter().flatten())
 }
 
-fn print_finished(finished: Finished) -> String {
+pub fn print_finished(finished: Finished<'_>) -> String {
     let members = match finished {
         Finished::Lookup(items) => {
             vec![("status", Value::str("lookup")), ("items", Value::Arr(items.into_iter().map(Value::Str).collect()))]
         }
         Finished::Decided(Decided { decision, facts, inner }) => {
             let mut members = vec![("status", Value::str("decided")), ("decision", decision.value(true))];
-            members.extend(facts.map(|facts| ("request", facts)));
+            members.extend(facts.map(|facts| ("request", facts.value())));
             if !inner.is_empty() {
                 members.push(("inner", Value::Arr(inner.into_iter().map(print_inner).collect())));
             }

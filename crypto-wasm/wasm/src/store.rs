@@ -18,11 +18,16 @@ enum Held {
     Keyring(Rc<Keyring>),
 }
 
-#[derive(Default)]
 struct Store {
-    core: String,
+    core: Rc<str>,
     last: u32,
     held: Vec<(u32, Held)>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { core: Rc::from(""), last: 0, held: Vec::new() }
+    }
 }
 
 impl Store {
@@ -100,7 +105,17 @@ pub fn keyring(handle: u32) -> Result<Rc<Keyring>, Error> {
 
 /// Says which file this core is.
 pub fn name_core(hash: String) {
-    STORE.with_borrow_mut(|store| store.core = hash);
+    STORE.with_borrow_mut(|store| store.core = hash.into());
+}
+
+/// Which file this core is.
+pub fn core() -> Rc<str> {
+    STORE.with_borrow(|store| Rc::clone(&store.core))
+}
+
+/// Runs `run` with what the isolate remembers.
+pub fn with_memory<T>(run: impl FnOnce(&Memory) -> T) -> T {
+    MEMORY.with_borrow(run)
 }
 
 /// Runs `run` with what a gateway decides by and what the isolate remembers.
@@ -110,7 +125,7 @@ pub fn with_site<T>(
     run: impl FnOnce(&Site<'_>, &mut Memory) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let (policy, keyring) = (policy(policy_handle)?, keyring(tickets)?);
-    let core = STORE.with_borrow(|store| store.core.clone());
+    let core = core();
     let site = Site { policy: &policy, tickets: (tickets, &keyring), core: &core };
     MEMORY.with_borrow_mut(|memory| run(&site, memory))
 }

@@ -67,7 +67,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    const fn of(about: About) -> Self {
+    pub(super) const fn of(about: About) -> Self {
         Self { about, batch: false, receipt: false, message: None, reports: Vec::new(), session: None }
     }
 }

@@ -12,15 +12,16 @@ use crate::json::{self, Value};
 use crate::policy::Policy;
 use crate::{b64, hash};
 
-/// What the facts are about.
-pub(super) struct Subject<'a> {
+/// What is known of an authenticated request. Nothing of it is printed before somebody asks.
+pub struct Facts<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) surface: &'a Surface,
-    pub(super) party: &'a Party,
-    pub(super) about: &'a About,
-    pub(super) each: &'a [Decision],
-    /// base64url SHA-256 of the body that the party sent.
-    pub(super) request_hash: String,
+    pub(super) surface: &'static Surface,
+    pub(super) party: Party,
+    pub(super) asked: Asked,
+    /// Of a batch: one decision an item.
+    pub(super) each: Vec<Decision>,
+    /// The body that the party sent.
+    pub(super) body: &'a [u8],
 }
 
 fn text(text: &str) -> Value {
@@ -40,62 +41,68 @@ fn needs(policy: &Policy, calls: &[Call]) -> Value {
     Value::Arr(calls.iter().map(need).collect())
 }
 
-/// The facts as JSON.
-pub(super) fn facts(subject: &Subject<'_>, asked: Option<&Asked>) -> Value {
-    let Subject { policy, surface, party, about, each, request_hash } = subject;
-    let lineage = party.lineage();
-    let calls = if let About::Calls(calls) = about { calls.as_slice() } else { &[] };
-    let rates = judge::rate_classes(policy, surface, about);
-    let class = judge::class(policy, about).unwrap_or(Class::Read);
-    let (_, not_after) = party.times();
-    let integer = |number: u64| Value::Int(i64::try_from(number).unwrap_or(json_max()));
-    let mut members = vec![
-        ("form", text(party.proof.form.name())),
-        ("class", text(class.as_str())),
-        ("needs", needs(policy, calls)),
-        ("rate_class", rates.first().map_or(Value::Null, |rate| text(rate))),
-        ("rate_classes", Value::Arr(rates.into_iter().map(text).collect())),
-        ("links", Value::Arr(lineage.links.iter().map(|link| text(&link.id)).collect())),
-        ("root_link", text(lineage.links.first().map_or("", |link| link.id.as_str()))),
-        ("sub", text(&lineage.sub)),
-        ("root_sub", text(&lineage.root_sub)),
-        ("anchor", text(lineage.anchor())),
-        ("jkt", text(&lineage.holder_jkt)),
-        ("nonce", text(&party.proof.params.nonce)),
-        ("expires", integer(party.proof.params.expires)),
-        ("proof_hash", Value::Str(party.proof.hash())),
-        ("capability_hash", text(&party.credential_hash)),
-        ("request_hash", text(request_hash)),
-        ("writes", Value::Bool(party.writes())),
-        ("not_after", Value::Int(not_after)),
-        ("receipt", Value::Bool(asked.is_some_and(|asked| asked.receipt))),
-    ];
-    if !each.is_empty() {
-        members.push(("decisions", Value::Arr(each.iter().map(|decision| decision.value(true)).collect())));
+impl Facts<'_> {
+    pub(super) fn calls(&self) -> &[Call] {
+        if let About::Calls(calls) = &self.asked.about { calls } else { &[] }
     }
-    if let Some(id) = party.session_id() {
-        members.push(("session_id", Value::Str(b64::encode(id))));
+
+    /// The highest class that is asked for.
+    pub(super) fn class(&self) -> Class {
+        judge::class(self.policy, &self.asked.about).unwrap_or(Class::Read)
     }
-    if let [call] = calls {
-        members.push(("args_json", Value::Str(json::print(&Value::Obj(call.args.clone())))));
+
+    /// The facts as JSON.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        let Self { policy, surface, party, asked, each, body } = self;
+        let lineage = party.lineage();
+        let calls = self.calls();
+        let rates = judge::rate_classes(policy, surface, &asked.about);
+        let (_, not_after) = party.times();
+        let integer = |number: u64| Value::Int(i64::try_from(number).unwrap_or(json_max()));
+        let mut members = vec![
+            ("form", text(party.proof.form.name())),
+            ("class", text(self.class().as_str())),
+            ("needs", needs(policy, calls)),
+            ("rate_class", rates.first().map_or(Value::Null, |rate| text(rate))),
+            ("rate_classes", Value::Arr(rates.into_iter().map(text).collect())),
+            ("links", Value::Arr(lineage.links.iter().map(|link| text(&link.id)).collect())),
+            ("root_link", text(lineage.links.first().map_or("", |link| link.id.as_str()))),
+            ("sub", text(&lineage.sub)),
+            ("root_sub", text(&lineage.root_sub)),
+            ("anchor", text(lineage.anchor())),
+            ("jkt", text(&lineage.holder_jkt)),
+            ("nonce", text(&party.proof.params.nonce)),
+            ("expires", integer(party.proof.params.expires)),
+            ("proof_hash", Value::Str(party.proof.hash())),
+            ("capability_hash", Value::Str(party.credential_hash())),
+            ("request_hash", Value::Str(hash::sha256_b64(body))),
+            ("writes", Value::Bool(party.writes())),
+            ("not_after", Value::Int(not_after)),
+            ("receipt", Value::Bool(asked.receipt)),
+        ];
+        if !each.is_empty() {
+            members.push(("decisions", Value::Arr(each.iter().map(|decision| decision.value(true)).collect())));
+        }
+        if let Some(open) = party.session() {
+            members.push(("session_id", Value::Str(b64::encode(&open.ticket.session_id))));
+        }
+        if let [call] = calls {
+            members.push(("args_json", Value::Str(json::print_members(&call.args))));
+        }
+        if let Some(message) = &asked.message {
+            let mut mcp = vec![("kind", text(message.kind.name())), ("call", Value::Bool(message.is_call()))];
+            let printed = |value: &Value| Value::Str(json::print(value));
+            mcp.extend(message.method.as_deref().map(|method| ("method", text(method))));
+            mcp.extend(message.name.as_deref().map(|name| ("name", text(name))));
+            mcp.extend(message.id.as_ref().map(|id| ("id_json", printed(id))));
+            mcp.extend(message.progress_token.as_ref().map(|token| ("progress_token_json", printed(token))));
+            members.push(("mcp", Value::obj(mcp)));
+        }
+        Value::obj(members)
     }
-    if let Some(message) = asked.and_then(|asked| asked.message.as_ref()) {
-        let mut mcp = vec![("kind", text(message.kind.name())), ("call", Value::Bool(message.is_call()))];
-        let printed = |value: &Value| Value::Str(json::print(value));
-        mcp.extend(message.method.as_deref().map(|method| ("method", text(method))));
-        mcp.extend(message.name.as_deref().map(|name| ("name", text(name))));
-        mcp.extend(message.id.as_ref().map(|id| ("id_json", printed(id))));
-        mcp.extend(message.progress_token.as_ref().map(|token| ("progress_token_json", printed(token))));
-        members.push(("mcp", Value::obj(mcp)));
-    }
-    Value::obj(members)
 }
 
 const fn json_max() -> i64 {
     crate::limits::MAX_SAFE_INTEGER
-}
-
-/// base64url SHA-256 of a request's body.
-pub(super) fn body_hash(body: &[u8]) -> String {
-    hash::sha256_b64(body)
 }

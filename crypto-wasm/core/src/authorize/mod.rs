@@ -12,6 +12,8 @@ mod facts;
 mod judge;
 mod lists;
 mod party;
+mod read;
+mod record;
 mod session;
 mod third_party;
 
@@ -20,7 +22,6 @@ use crate::decide::Decision;
 use crate::ed25519::Check;
 use crate::frame::Request;
 use crate::grant::Class;
-use crate::json::Value;
 use crate::pep::Pep;
 use crate::policy::Policy;
 use crate::proof::{Body, Parts};
@@ -35,7 +36,10 @@ use asked::{About, Asked};
 use party::Party;
 use third_party::Report;
 
+pub use facts::Facts;
 pub use lists::{Kind, filter_list};
+pub use read::{Read, read, write_session};
+pub use record::seal_read;
 pub use session::{Opening, open_session};
 
 /// What a gateway decides by, besides what is revoked.
@@ -92,23 +96,27 @@ pub enum Began {
 }
 
 /// What [`finish`] gives.
-#[derive(Debug)]
-pub enum Finished {
+pub enum Finished<'a> {
     /// These items must be looked up exactly; nothing was consumed.
     Lookup(Vec<String>),
     /// The end.
-    Decided(Decided),
+    Decided(Decided<'a>),
 }
 
 /// A decision with what later steps need.
-#[derive(Debug)]
-pub struct Decided {
+pub struct Decided<'a> {
     /// The answer.
     pub decision: Decision,
     /// Facts of the request, once its sender is authenticated.
-    pub facts: Option<Value>,
+    pub facts: Option<Box<Facts<'a>>>,
     /// Of a third party's report, one for each.
-    pub inner: Vec<(Decision, Option<Value>)>,
+    pub inner: Vec<(Decision, Option<Box<Facts<'a>>>)>,
+}
+
+impl Decided<'_> {
+    const fn unauthenticated(decision: Decision) -> Self {
+        Self { decision, facts: None, inner: Vec::new() }
+    }
 }
 
 /// A request after steps 1 to 3.
@@ -245,43 +253,41 @@ pub fn begin(frame: &[u8], site: &Site<'_>, memory: &mut Memory) -> Result<Began
 ///
 /// # Errors
 /// As [`begin`]; `internal` for verdicts of another request; `head.inconsistent` for answers to other questions.
-pub fn finish(
-    frame: &[u8],
-    site: &Site<'_>,
+pub fn finish<'a>(
+    frame: &'a [u8],
+    site: &Site<'a>,
     revocations: &Revocations,
     memory: &mut Memory,
     verdicts: Verdicts<'_>,
     answers: &Answers,
     mode: Mode,
-) -> Result<Finished, Error> {
+) -> Result<Finished<'a>, Error> {
     let prepared = match prepare(frame, site, memory, mode) {
         Ok(prepared) => prepared,
-        Err(error) => {
-            let decision = settle(error)?;
-            return Ok(Finished::Decided(Decided { decision, facts: None, inner: Vec::new() }));
-        }
+        Err(error) => return settle(error).map(|decision| Finished::Decided(Decided::unauthenticated(decision))),
     };
     let verified = prepared.verify(verdicts)?;
-    if revocations.tenant != prepared.request.tenant {
+    let Prepared { request, surface, asked, party, inner: parties } = prepared;
+    if revocations.tenant != request.tenant {
         return Err(Error::new(Code::Internal, "the revocations of another tenant").at("tenant"));
     }
-    let bench = Bench { site, revocations, answers, mode, request: &prepared.request };
-    let (own, mut reported) = verified.split_at_checked(prepared.party.checks().count()).unwrap_or((&[], &[]));
+    let policy = site.policy;
+    let bench = Bench { policy, surface, revocations, answers, mode, request };
+    let (own, mut reported) = verified.split_at_checked(party.checks().count()).unwrap_or((&[], &[]));
 
-    let about = &prepared.asked.about;
-    let class = judge::class(site.policy, about);
-    let outer = bench.hear(&prepared.party, own, class, &memory.windows)?;
-    let mut missing = outer.missing.clone();
-    let mut inner = Vec::with_capacity(prepared.inner.len());
-    for (party, report) in prepared.inner.iter().zip(&prepared.asked.reports) {
+    let class = judge::class(policy, &asked.about);
+    let mut outer = bench.hear(&party, own, class, &memory.windows)?;
+    let mut missing = core::mem::take(&mut outer.missing);
+    let mut inner = Vec::with_capacity(parties.len());
+    for (party, report) in parties.into_iter().zip(&asked.reports) {
         inner.push(match party {
-            Err(error) => Err(settle(error.clone())?),
+            Err(error) => Err(settle(error)?),
             Ok(party) => {
                 let (own, rest) = reported.split_at_checked(party.checks().count()).unwrap_or((&[], &[]));
                 reported = rest;
-                let class = judge::entry(site.policy, &report.call).map(|entry| entry.class);
-                let heard = bench.hear(party, own, class, &memory.windows)?;
-                missing.extend(heard.missing.iter().cloned());
+                let class = judge::entry(policy, &report.call).map(|entry| entry.class);
+                let mut heard = bench.hear(&party, own, class, &memory.windows)?;
+                missing.append(&mut heard.missing);
                 Ok((party, heard))
             }
         });
@@ -290,12 +296,13 @@ pub fn finish(
         table::sort_texts(&mut missing);
         return Ok(Finished::Lookup(missing));
     }
-    let mut decided = bench.decide(&prepared, outer, inner);
-    if mode == Mode::First && decided.facts.is_some() {
+    let decided = bench.decide(party, asked, outer, inner);
+    if mode == Mode::First
+        && let Some(facts) = &decided.facts
         // Peeked at in step 4; nothing came in between, since all of this is one call.
-        if let Err(error) = prepared.party.consume(&mut memory.windows, prepared.request.now_ms) {
-            decided = Decided { decision: settle(error)?, facts: None, inner: Vec::new() };
-        }
+        && let Err(error) = facts.party.consume(&mut memory.windows, request.now_ms)
+    {
+        return settle(error).map(|decision| Finished::Decided(Decided::unauthenticated(decision)));
     }
     Ok(Finished::Decided(decided))
 }
@@ -310,25 +317,25 @@ struct Heard {
 }
 
 /// What one request is decided on.
-struct Bench<'a> {
-    site: &'a Site<'a>,
-    revocations: &'a Revocations,
-    answers: &'a Answers,
+struct Bench<'a, 'b> {
+    policy: &'a Policy,
+    surface: &'static Surface,
+    revocations: &'b Revocations,
+    answers: &'b Answers,
     mode: Mode,
-    request: &'a Request<'a>,
+    request: Request<'a>,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a, '_> {
     /// Steps 4 to 8 for one party.
     fn hear(&self, party: &Party, verified: &[bool], class: Option<Class>, windows: &Windows) -> Result<Heard, Error> {
-        let policy = self.site.policy;
         let now_ms = self.request.now_ms;
-        if let Err(error) = party.authenticate(verified, &policy.trust, windows, now_ms, self.mode) {
+        if let Err(error) = party.authenticate(verified, &self.policy.trust, windows, now_ms, self.mode) {
             return Ok(Heard { authenticated: false, refused: Some(settle(error)?), missing: Vec::new() });
         }
         let checked = party
             .check_place_and_time(self.request.tenant, self.request.aud, now_ms)
-            .and_then(|()| party.check_revoked(policy, self.revocations, self.answers));
+            .and_then(|()| party.check_revoked(self.policy, self.revocations, self.answers));
         let (refused, missing) = match checked {
             Ok(Some(missing)) => (None, missing),
             Ok(None) => {
@@ -341,13 +348,18 @@ impl Bench<'_> {
     }
 
     /// Steps 9 to 12 for the request and, if it may ask, for each reported call.
-    fn decide(&self, prepared: &Prepared<'_>, outer: Heard, inner: Vec<Result<(&Party, Heard), Decision>>) -> Decided {
-        let Prepared { surface, asked, party, request, .. } = prepared;
-        let policy = self.site.policy;
+    fn decide(
+        &self,
+        party: Party,
+        asked: Asked,
+        outer: Heard,
+        inner: Vec<Result<(Party, Heard), Decision>>,
+    ) -> Decided<'a> {
+        let policy = self.policy;
         let (mut decision, each) = if let Some(decision) = outer.refused {
             (decision, Vec::new())
         } else {
-            let judged = judge::judge(policy, surface, party, asked);
+            let judged = judge::judge(policy, self.surface, &party, &asked);
             (judged.decision, judged.each)
         };
         let pep = policy.pep(&party.lineage().holder_jkt);
@@ -357,44 +369,39 @@ impl Bench<'_> {
         let inner = match pep {
             Some(pep) if decision.allow() => {
                 let reports = inner.into_iter().zip(&asked.reports);
-                reports.map(|(heard, report)| self.decide_report(pep, surface, report, heard)).collect()
+                reports.map(|(heard, report)| self.decide_report(pep, report, heard)).collect()
             }
             _ => Vec::new(),
         };
-        let facts = outer.authenticated.then(|| {
-            let request_hash = facts::body_hash(request.body);
-            let subject = facts::Subject { policy, surface, party, about: &asked.about, each: &each, request_hash };
-            facts::facts(&subject, Some(asked))
-        });
+        let facts = outer.authenticated.then(|| self.facts(party, asked, each));
         Decided { decision, facts, inner }
     }
 
     fn decide_report(
         &self,
         pep: &Pep,
-        surface: &Surface,
         report: &Report,
-        heard: Result<(&Party, Heard), Decision>,
-    ) -> (Decision, Option<Value>) {
+        heard: Result<(Party, Heard), Decision>,
+    ) -> (Decision, Option<Box<Facts<'a>>>) {
         let (party, heard) = match heard {
             Err(decision) => return (decision, None),
             Ok(heard) => heard,
         };
-        let policy = self.site.policy;
         let decision = heard.refused.unwrap_or_else(|| {
             // What this third party may ask about comes first: it learns nothing of other servers.
             if pep.covers(report.target_uri(), crate::grant::server_of(&report.call.tool)) {
-                judge::decide_call(policy, party, &report.call)
+                judge::decide_call(self.policy, &party, &report.call)
             } else {
                 Error::new(Code::Forbidden, "not a place or server of this third party").into()
             }
         });
-        let facts = heard.authenticated.then(|| {
-            let about = About::Calls(vec![report.call.clone()]);
-            let request_hash = facts::body_hash(self.request.body);
-            let subject = facts::Subject { policy, surface, party, about: &about, each: &[], request_hash };
-            facts::facts(&subject, None)
-        });
+        let about = Asked::of(About::Calls(vec![report.call.clone()]));
+        let facts = heard.authenticated.then(|| self.facts(party, about, Vec::new()));
         (decision, facts)
+    }
+
+    fn facts(&self, party: Party, asked: Asked, each: Vec<Decision>) -> Box<Facts<'a>> {
+        let Request { body, .. } = self.request;
+        Box::new(Facts { policy: self.policy, surface: self.surface, party, asked, each, body })
     }
 }

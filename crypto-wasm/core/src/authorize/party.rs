@@ -17,7 +17,7 @@ use crate::structured::parse_integer;
 use crate::tickets::{OpenTicket, OpenTickets};
 use crate::trust::Trust;
 use crate::window::Windows;
-use crate::{Code, Error, did, hash, jwk};
+use crate::{Code, Error};
 
 /// What a party shows.
 enum Paper {
@@ -28,8 +28,7 @@ enum Paper {
 /// A credential that was read, with a proof whose shape, digest and times were found right.
 pub(super) struct Shown {
     paper: Paper,
-    pub(super) proof: Proof,
-    pub(super) credential_hash: String,
+    proof: Proof,
 }
 
 /// What a party shows, with what is derived from it.
@@ -42,7 +41,6 @@ enum Standing {
 pub(super) struct Party {
     standing: Standing,
     pub(super) proof: Proof,
-    pub(super) credential_hash: String,
     links: Vec<Check>,
     /// The proof's own signature, or why no verifier may see it. `None`: a MAC.
     signature: Option<Result<Check, Error>>,
@@ -93,11 +91,11 @@ pub(super) fn show(
     mode: Mode,
 ) -> Result<Shown, Error> {
     check_sizes(parts, signature_input, signature)?;
-    let (paper, credential) = match parts.credential()? {
-        Credential::Capability(text) => (Paper::Chain(Chain::parse(text.trim_matches([' ', '\t']))?), text),
+    let paper = match parts.credential()? {
+        Credential::Capability(text) => Paper::Chain(Chain::parse(text.trim_matches([' ', '\t']))?),
         Credential::Ticket(text) => {
             let text = text.trim_matches([' ', '\t']);
-            (Paper::Ticket(tickets.open(site.tickets, text, site.core, now_ms / 1_000)?), text)
+            Paper::Ticket(tickets.open(site.tickets, text, site.core, now_ms / 1_000)?)
         }
     };
     // A proof that was accepted before is judged by the moment it was made: its life limits its first use, not the stream
@@ -107,7 +105,7 @@ pub(super) fn show(
         Mode::Again => created(signature_input).map_or(now_ms, |created| created.saturating_mul(1_000)),
     };
     let proof = proof::check(parts, signature_input, signature, moment_ms)?;
-    Ok(Shown { paper, proof, credential_hash: hash::sha256_b64(credential.as_bytes()) })
+    Ok(Shown { paper, proof })
 }
 
 /// The `created` of a `Signature-Input`; whether it stands in the right place is checked where the whole is printed again.
@@ -123,7 +121,7 @@ impl Shown {
     /// `DELEGATION_INVALID`; `UNTRUSTED_ISSUER` for a did:web root whose key cannot be had; `SIGNATURE_INVALID` for a link
     /// whose bytes no verifier may see.
     pub(super) fn check_structure(self, trust: &Trust) -> Result<Party, Error> {
-        let Self { paper, proof, credential_hash } = self;
+        let Self { paper, proof } = self;
         let (standing, links) = match paper {
             Paper::Chain(chain) => {
                 chain.check_structure(trust)?;
@@ -133,11 +131,11 @@ impl Shown {
                 (Standing::Chain { chain, lineage, items }, links)
             }
             Paper::Ticket(open) => {
-                check_listed(&open.ticket.lineage, trust)?;
+                check_listed(&open, trust)?;
                 (Standing::Ticket(open), Vec::new())
             }
         };
-        let mut party = Party { standing, proof, credential_hash, links, signature: None };
+        let mut party = Party { standing, proof, links, signature: None };
         if party.proof.form != Form::SessionMac {
             let lineage = party.lineage();
             let signature = party.proof.signed_by(&lineage.holder, &lineage.holder_jkt);
@@ -148,10 +146,10 @@ impl Shown {
 }
 
 /// The did:web holders of a session must still be listed with their keys: a policy may have taken them away.
-fn check_listed(lineage: &Lineage, trust: &Trust) -> Result<(), Error> {
-    let subjects = lineage.links.iter().skip(1).map(|link| &link.iss).chain([&lineage.sub]);
-    for (index, sub) in subjects.enumerate() {
-        if did::key_of(sub)?.is_none() && !trust.lists(sub, lineage.holder_of(index)) {
+fn check_listed(open: &OpenTicket, trust: &Trust) -> Result<(), Error> {
+    let lineage = &open.ticket.lineage;
+    for &index in &open.webs {
+        if !lineage.subjects().nth(index).is_some_and(|sub| trust.lists(sub, lineage.holder_of(index))) {
             return Err(Error::new(Code::DelegationInvalid, "a subject that is not its key's")
                 .in_link(index)
                 .at("sub"));
@@ -183,6 +181,22 @@ impl Party {
         }
     }
 
+    /// base64url SHA-256 of the credential: of the chain's or the ticket's whole text.
+    pub(super) fn credential_hash(&self) -> String {
+        match &self.standing {
+            Standing::Chain { chain, .. } => chain.hash(),
+            Standing::Ticket(open) => open.hash.clone(),
+        }
+    }
+
+    /// The session, if it is one.
+    pub(super) fn session(&self) -> Option<&OpenTicket> {
+        match &self.standing {
+            Standing::Chain { .. } => None,
+            Standing::Ticket(open) => Some(open),
+        }
+    }
+
     /// Whether more than reads may be signed for.
     pub(super) fn writes(&self) -> bool {
         match &self.standing {
@@ -205,13 +219,6 @@ impl Party {
                 let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
                 (seconds(open.ticket.nbf), seconds(open.ticket.exp))
             }
-        }
-    }
-
-    pub(super) fn session_id(&self) -> Option<&[u8; 16]> {
-        match &self.standing {
-            Standing::Chain { .. } => None,
-            Standing::Ticket(open) => Some(&open.ticket.session_id),
         }
     }
 
@@ -247,7 +254,7 @@ impl Party {
                 let Standing::Ticket(open) = &self.standing else {
                     return Err(forged());
                 };
-                let sequence = self.proof.authenticated_by(&open.ticket.session_id, open.ticket.mac.bytes())?;
+                let sequence = self.proof.authenticated_under(&open.ticket.session_id, &open.ticket.mac)?;
                 if mode == Mode::First {
                     windows.check(&open.ticket.session_id, sequence, now_ms / 1_000)?;
                 }
@@ -257,9 +264,9 @@ impl Party {
             Standing::Chain { chain, .. } => chain.check_anchor(trust),
             Standing::Ticket(open) => {
                 let root = open.ticket.lineage.links.first();
-                let key = trust.anchor(open.ticket.lineage.anchor());
+                let jkt = trust.anchor_jkt(open.ticket.lineage.anchor());
                 // The anchor's key may have changed since the session was opened.
-                if key.zip(root).is_some_and(|(key, root)| jwk::thumbprint(key) == root.jkt) {
+                if jkt.zip(root).is_some_and(|(jkt, root)| jkt == root.jkt) {
                     Ok(())
                 } else {
                     Err(Error::new(Code::UntrustedIssuer, "the root's issuer is no anchor").in_link(0).at("iss"))

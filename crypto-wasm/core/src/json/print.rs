@@ -15,6 +15,14 @@ pub fn print(value: &Value) -> String {
     out
 }
 
+/// The canonical form of an object of these members, whose names are distinct.
+#[must_use]
+pub fn print_members(members: &[(String, Value)]) -> String {
+    let mut out = String::new();
+    write_members(members, &mut out);
+    out
+}
+
 /// The canonical form of a string.
 #[must_use]
 pub fn print_str(text: &str) -> String {
@@ -43,21 +51,23 @@ fn write_value(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Obj(members) => {
-            let mut sorted: Vec<&(String, Value)> = members.iter().collect();
-            table::sort(&mut sorted, |(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
-            out.push('{');
-            for (index, (name, member)) in sorted.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_str(name, out);
-                out.push(':');
-                write_value(member, out);
-            }
-            out.push('}');
-        }
+        Value::Obj(members) => write_members(members, out),
     }
+}
+
+fn write_members(members: &[(String, Value)], out: &mut String) {
+    let mut sorted: Vec<&(String, Value)> = members.iter().collect();
+    table::sort(&mut sorted, |(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
+    out.push('{');
+    for (index, (name, member)) in sorted.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_str(name, out);
+        out.push(':');
+        write_value(member, out);
+    }
+    out.push('}');
 }
 
 fn write_str(text: &str, out: &mut String) {

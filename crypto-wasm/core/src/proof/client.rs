@@ -1,10 +1,9 @@
 //! The client's side: signing a request, or authenticating it under a session's key.
 
-use hmac::Mac as _;
-
 use super::input::{check_params, signature_params};
 use super::parts::signature_base;
-use super::{Credential, Form, Params, Parts, hmac, invalid};
+use super::{Credential, Form, Params, Parts, invalid};
+use crate::session::MacKey;
 use crate::structured::print_signature;
 use crate::{Error, b64, ed25519};
 
@@ -67,8 +66,6 @@ pub fn authenticate(
     }
     let params = Params { created, expires, nonce: sequence.to_string(), keyid: b64::encode(session_id) };
     let (content_digest, signature_input, base) = prepare(parts, Form::SessionMac, &params)?;
-    let mut mac = hmac(mac_key)?;
-    mac.update(base.as_bytes());
-    let signature = print_signature(&mac.finalize().into_bytes());
+    let signature = print_signature(&MacKey::new(*mac_key).mac(base.as_bytes()));
     Ok(Headers { content_digest, signature_input, signature })
 }

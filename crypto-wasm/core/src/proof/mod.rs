@@ -12,9 +12,6 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
-
 pub use client::{Headers, authenticate, sign};
 pub use parts::{Body, Credential, Parts, content_digest};
 
@@ -23,6 +20,7 @@ use parts::signature_base;
 
 use crate::contract::limits::{PROOF_SKEW_SECONDS, SIGNATURE_INPUT_BYTES};
 use crate::hash::sha256_b64;
+use crate::session::MacKey;
 use crate::structured::parse_signature;
 use crate::{Code, Error, b64, ed25519};
 
@@ -167,18 +165,18 @@ impl Proof {
     /// which the caller then takes from the session's window.
     ///
     /// Errors: `PROOF_INVALID`: another session, a signature instead of a MAC, or a wrong MAC.
-    pub fn authenticated_by(&self, session_id: &[u8; 16], mac_key: &[u8; 32]) -> Result<u64, Error> {
+    pub fn authenticated_under(&self, session_id: &[u8; 16], key: &MacKey) -> Result<u64, Error> {
         let sequence = self.sequence.ok_or_else(|| invalid("alg"))?;
         if self.params.keyid != b64::encode(session_id) {
             return Err(invalid("keyid"));
         }
-        let mut mac = hmac(mac_key)?;
-        mac.update(self.base.as_bytes());
-        mac.verify_slice(&self.signature).map_err(|_| invalid("signature"))?;
-        Ok(sequence)
+        if key.verifies(self.base.as_bytes(), &self.signature) { Ok(sequence) } else { Err(invalid("signature")) }
     }
-}
 
-fn hmac(key: &[u8; 32]) -> Result<Hmac<Sha256>, Error> {
-    Hmac::<Sha256>::new_from_slice(key).map_err(|_| Error::new(Code::Internal, "HMAC takes keys of every length"))
+    /// As [`authenticated_under`](Self::authenticated_under), for a key that is used once.
+    ///
+    /// Errors: as there.
+    pub fn authenticated_by(&self, session_id: &[u8; 16], mac_key: &[u8; 32]) -> Result<u64, Error> {
+        self.authenticated_under(session_id, &MacKey::new(*mac_key))
+    }
 }
