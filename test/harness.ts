@@ -39,10 +39,16 @@ export interface TalosOptions {
   port?: number;
 }
 
+export type Dependency = "gate" | "head" | "log" | "log.outcome" | "kv";
+
 /** What the faulty entry can be told; each request of a test after the answer sees it. */
 export interface Faults {
-  /** dependencies that refuse to answer */
-  down?: ("gate" | "head" | "log" | "log.outcome" | "kv")[];
+  /** dependencies that cannot be reached */
+  down?: Dependency[];
+  /** that do their work, but later than anybody waits */
+  slow?: Dependency[];
+  /** that answer garbage and do nothing */
+  wrong?: Dependency[];
   /** the isolate forgets what is in force, as a new one knows nothing */
   forget?: boolean;
   /** another value of a secret, as a new deployment would have it */
@@ -68,6 +74,8 @@ export interface Talos {
   sql(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string, statement: string): Promise<unknown>;
   /** a tenant's log, called as the Worker calls it */
   log(tenant?: string): LogStub;
+  /** resident memory of its processes, bytes */
+  memory(): Promise<number>;
   /** where each of `edges` listens */
   edges: string[];
   /** end it without ceremony: SIGKILL to workerd */
@@ -196,6 +204,10 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       (await miniflare.unsafeGetDurableObjectStorage("talos", kind, { name })).exec(statement),
     log: (tenant = "default") => probed(`http://127.0.0.1:${probePort}`, tenant),
     edges: edgePorts.map((at) => `http://127.0.0.1:${at}`),
+    memory: async () => {
+      const statuses = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/status`, "utf8")));
+      return statuses.reduce((sum, text) => sum + Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)![1]) * 1_024, 0);
+    },
     kill: async () => {
       for (const pid of pids) process.kill(pid, "SIGKILL");
       await miniflare.dispose();

@@ -5,9 +5,20 @@ import { freePort } from "../../scripts/dev/ports.ts";
 /**
  * How a line treats those who connect: `whole`; `stalled` takes connections and carries nothing, as a host that hangs
  * does; `answerless` carries questions and breaks when the answer comes, so that what was asked is done and nobody
- * learns of it.
+ * learns of it; `wrong` carries nothing and answers 200 with what is no answer, `endless` with one that has no end.
  */
-export type Line = "whole" | "stalled" | "answerless";
+export type Line = "whole" | "stalled" | "answerless" | "wrong" | "endless";
+
+const HEAD = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+const WRONG = `${HEAD}content-length: 9\r\n\r\n<garbage>`;
+const PIECE = `10000\r\n${"[".repeat(65_536)}\r\n`;
+
+/** A chunked body for as long as somebody takes it. */
+function pour(near: Socket): void {
+  let more = true;
+  while (more && !near.destroyed) more = near.write(PIECE);
+  if (!near.destroyed) near.once("drain", () => pour(near));
+}
 
 /** A TCP line to a local port that a test can cut, spoil and mend: what is behind it is then gone, and back. */
 export class Cable {
@@ -44,6 +55,13 @@ export class Cable {
   #connect(near: Socket): void {
     this.#keep(near);
     if (this.#line === "stalled") return;
+    if (this.#line === "wrong") return void near.on("data", () => near.write(WRONG));
+    if (this.#line === "endless") {
+      return void near.once("data", () => {
+        near.write(`${HEAD}transfer-encoding: chunked\r\n\r\n`);
+        pour(near);
+      });
+    }
     const far = connect(this.#target, "127.0.0.1");
     this.#keep(far);
     near.on("close", () => far.destroy());

@@ -1,8 +1,9 @@
 /**
- * The Worker behind an entry that can make what it depends on fail: objects throw as unreachable ones do, KV rejects,
- * secrets change as with a new deployment. For tests alone; the shipped entry is workers/index.ts.
+ * The Worker behind an entry that can make what it depends on fail: unreachable, so slow that nobody waits for it any
+ * more, or answering what no version of it answers; and secrets change as with a new deployment. For tests alone; the
+ * shipped entry is workers/index.ts.
  */
-import type { Keysets } from "@talos/contracts";
+import { type Keysets, LIMITS } from "@talos/contracts";
 import { AuditLog as RealLog } from "../../durable-objects/audit-log.ts";
 import { CapabilityGate as RealGate } from "../../durable-objects/capability-gate.ts";
 import { TenantHead as RealHead } from "../../durable-objects/tenant-head.ts";
@@ -15,7 +16,12 @@ import app from "../../workers/index.ts";
 export { Projector } from "../../workers/index.ts";
 
 interface Control {
+  /** what throws, as what cannot be reached does */
   down?: string[];
+  /** what does its work, but so late that its answer meets nobody */
+  slow?: string[];
+  /** what answers garbage, and does nothing */
+  wrong?: string[];
   forget?: boolean;
   keysets?: Keysets;
 }
@@ -23,11 +29,20 @@ interface Control {
 /** Leaves that the logs of this process made durable, in order. */
 const recorded: string[] = [];
 
-let down = new Set<string>();
+/** Beyond the time that anybody waits. */
+const SLOW_MS = LIMITS.object_timeout_ms + 1_500;
+
+let control: Control = {};
 let keysets: string | undefined;
 
-function check(...names: string[]): void {
-  if (names.some((name) => down.has(name))) throw new Error("this object cannot be reached (test)");
+const has = (mode: "down" | "slow" | "wrong", name: string): boolean => control[mode]?.includes(name) === true;
+
+/** What a dependency does, as it is at the moment. `garbage` is an answer that no version of it gives. */
+function as<T>(name: string, garbage: unknown, real: () => T): T {
+  if (has("down", name)) throw new Error("this object cannot be reached (test)");
+  if (has("wrong", name)) return garbage as T;
+  if (has("slow", name)) return scheduler.wait(SLOW_MS).then(real) as T;
+  return real();
 }
 
 /** The environment with the secrets of the moment. */
@@ -35,20 +50,20 @@ function current<E extends Env>(env: E): E {
   return new Proxy(env, {
     get(target, name, receiver) {
       if (name === "TALOS_KEYSETS" && keysets !== undefined) return keysets;
-      if (name === "SNAPSHOTS" && down.has("kv"))
-        return {
-          get: () => Promise.reject(new Error("KV is down (test)")),
-          put: () => Promise.reject(new Error("KV is down (test)")),
-        };
-      return Reflect.get(target, name, receiver);
+      const real: unknown = Reflect.get(target, name, receiver);
+      if (name !== "SNAPSHOTS") return real;
+      const kv = real as KVNamespace;
+      return {
+        get: async (key: string) => as("kv", "garbage", () => kv.get(key, "text")),
+        put: async (...args: Parameters<KVNamespace["put"]>) => as("kv", undefined, () => kv.put(...args)),
+      };
     },
   });
 }
 
 export class CapabilityGate extends RealGate {
   override admit(...args: Parameters<RealGate["admit"]>): ReturnType<RealGate["admit"]> {
-    check("gate");
-    return super.admit(...args);
+    return as("gate", {}, () => super.admit(...args));
   }
 }
 
@@ -57,12 +72,10 @@ export class TenantHead extends RealHead {
     super(ctx, current(env));
   }
   override head(): ReturnType<RealHead["head"]> {
-    check("head");
-    return super.head();
+    return as("head", Promise.resolve({ ok: true, head: "garbage" }), () => super.head());
   }
   override lookup(...args: Parameters<RealHead["lookup"]>): ReturnType<RealHead["lookup"]> {
-    check("head");
-    return super.lookup(...args);
+    return as("head", Promise.resolve({}), () => super.lookup(...args));
   }
 }
 
@@ -71,11 +84,14 @@ export class AuditLog extends RealLog {
     super(ctx, current(env));
   }
   override append(ask: AppendAsk): Appended {
-    check("log");
-    if (ask.events.some(({ body }) => body.includes('"kind":"outcome"'))) check("log.outcome");
-    const answer = super.append(ask);
-    if (answer.ok) recorded.push(...ask.events.map(({ body }) => body));
-    return answer;
+    const outcome = ask.events.some(({ body }) => body.includes('"kind":"outcome"'));
+    return as(outcome ? "log.outcome" : "log.other", { ok: true }, () =>
+      as("log", { ok: true }, () => {
+        const answer = super.append(ask);
+        if (answer.ok) recorded.push(...ask.events.map(({ body }) => body));
+        return answer;
+      }),
+    );
   }
 }
 
@@ -89,8 +105,7 @@ export default {
       return Response.json(await env.TENANT_HEADS.getByName("default").revoke({ statement, chain, aud }));
     }
     if (pathname !== "/__faults") return app.fetch(request, current(env), ctx);
-    const control = (await request.json()) as Control;
-    down = new Set(control.down ?? []);
+    control = (await request.json()) as Control;
     if (control.forget === true) {
       forgetInForce();
       forgetLeases();

@@ -92,6 +92,11 @@ export class Load {
     await Promise.all(this.#running);
   }
 
+  /** How many shots have begun; the number in a shot's name is its place among them. */
+  get begun(): number {
+    return this.#count;
+  }
+
   get answered(): Shot[] {
     return this.shots.filter(({ status }) => status !== "lost");
   }
@@ -170,6 +175,7 @@ export class Load {
 export function faultOf({ n, kind, status, body, intent, promise }: Shot): string | undefined {
   if (status !== 200) return `${n}: ${status} ${body.slice(0, 300)}`;
   if (kind === "receipt") return body.includes('"allow":true') ? undefined : `${n}: ${body.slice(0, 300)}`;
+  if (!body.startsWith("{")) return `${n}: ${body.slice(0, 300)}`; // a stream, on which only a failure comes
   const answer = JSON.parse(body) as { id: string; result?: { content: { text: string }[] } };
   const text = answer.result?.content[0]?.text;
   if (answer.id !== n || text !== `${kind === "write" ? "act" : "look"} ${n}`) return `${n}: ${body.slice(0, 300)}`;

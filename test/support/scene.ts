@@ -52,12 +52,16 @@ async function startDatabase(): Promise<TestDatabase> {
 }
 
 export interface SceneOptions extends Partial<TalosOptions> {
+  /** slots of reads, and of writes; as default more than any test holds, as a killed caller's frees itself late */
+  concurrency?: number;
+  /** how long the gateway waits for the upstreams */
+  timeout_ms?: number;
   /** further servers with their tools, and what the agent may do there */
   more?: { servers: Record<string, string>; tools: ToolEntry[]; grants: Grant[] };
 }
 
 export async function startScene(options: SceneOptions = {}): Promise<Scene> {
-  const { more = { servers: {}, tools: [], grants: [] }, ...rest } = options;
+  const { more = { servers: {}, tools: [], grants: [] }, concurrency = 1_000, timeout_ms = 5_000, ...rest } = options;
   const [source, tools, state, port] = await Promise.all([
     startDatabase(),
     startTools(),
@@ -79,9 +83,8 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
   const servers = Object.entries({ ...more.servers, tools: tools.url }).sort(([a], [b]) => (a < b ? -1 : 1));
   const policy = snapshot({
     ...{ anchors: [operator], tools: [...more.tools, ...TOOLS_REGISTRY] },
-    servers: servers.map(([name, url]) => ({ name, url, timeout_ms: 5_000 })),
-    // A slot of a caller that was killed frees itself only after minutes, and these tests kill many.
-    rates: { read: { concurrency: 1_000 }, write: { concurrency: 1_000 } },
+    servers: servers.map(([name, url]) => ({ name, url, timeout_ms })),
+    rates: { read: { concurrency }, write: { concurrency } },
   });
   await publish(aud, publisher, policy);
   const chain = root(operator, agent, { aud: [aud], grants: [...more.grants, ...TOOLS_GRANTS] });

@@ -126,9 +126,21 @@ async function askGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<void>
 
 /** @throws `admission.unavailable` */
 async function callGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<Admitted> {
+  const asked = (async () => asker.env.CAPABILITY_GATES.getByName(gate).admit(ask))();
   try {
-    return await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(gate).admit(ask)));
+    const admitted = await within(asked);
+    if (typeof admitted?.ok !== "boolean") throw new Error("no answer of a gate");
+    return admitted;
   } catch (cause) {
+    // Admitted too late, or with its answer lost, it holds a slot that nobody uses: without this, until its time is over.
+    const { slot } = ask;
+    if (slot !== undefined) {
+      const late = asked.then(
+        () => undefined,
+        () => undefined, // its failure is the cause below
+      );
+      asker.waitUntil(late.then(() => releaseSlot(asker, { gate, id: slot.id })));
+    }
     throw new TalosError("admission.unavailable", { gate }, { cause });
   }
 }

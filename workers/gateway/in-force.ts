@@ -150,10 +150,19 @@ async function askHead({ env, config, tenant }: Asker): Promise<Head> {
     const code = AGAINST_STORAGE.has(answer.code) ? answer.code : "head.unavailable";
     throw new TalosError(code, { tenant, said: answer.code });
   }
-  const head = headVerify({ jws: answer.head, keys: config.head_keys, tenant });
+  const head = verifiedHead(answer.head, config.head_keys, tenant);
   if (head.as_of_ms > Date.now() + LIMITS.head_skew_ms)
     throw new TalosError("head.inconsistent", { why: "from the future" });
   return head;
+}
+
+/** @throws `head.inconsistent`: that it is no head of ours says nothing about the caller, whose codes the core's are */
+function verifiedHead(jws: string, keys: Asker["config"]["head_keys"], tenant: string): Head {
+  try {
+    return headVerify({ jws, keys, tenant });
+  } catch (cause) {
+    throw new TalosError("head.inconsistent", { why: "not a head of this tenant" }, { cause });
+  }
 }
 
 /** A code that crossed an RPC boundary, if it is one of ours. */

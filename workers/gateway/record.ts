@@ -42,6 +42,10 @@ export async function append(asker: Asker, entries: Entry[]): Promise<string[]> 
   let answer: Awaited<ReturnType<ReturnType<Asker["env"]["AUDIT_LOGS"]["getByName"]>["append"]>>;
   try {
     answer = await within(Promise.resolve(asker.env.AUDIT_LOGS.getByName(asker.tenant).append({ events: entries })));
+    // What is no answer of a log promises nothing.
+    if (typeof answer?.ok !== "boolean" || (answer.ok && answer.promises?.length !== entries.length)) {
+      throw new Error("not one promise for each event");
+    }
   } catch (cause) {
     throw new TalosError("audit.unavailable", { tenant: asker.tenant }, { cause });
   }
