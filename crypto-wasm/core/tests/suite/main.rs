@@ -12,6 +12,7 @@
 
 mod atoms;
 mod attenuation;
+mod authorize;
 mod cells;
 mod chains;
 mod decisions;
@@ -29,3 +30,4 @@ mod uncovered;
 mod universe;
 mod vectors;
 mod vectors_gateway;
+mod world;
