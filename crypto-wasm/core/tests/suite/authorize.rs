@@ -81,6 +81,23 @@ fn each_check_of_the_order_has_its_code() {
 }
 
 #[test]
+fn what_is_larger_than_the_contract_says_is_refused_before_it_is_read() {
+    let mut world = World::new();
+    let refused = |sent: &Sent, world: &mut World| {
+        let decision = world.decision(sent);
+        (decision.code, decision.field.unwrap_or_default())
+    };
+    let mut long = read().by(&chain(), AGENT);
+    long.headers.as_mut().unwrap().signature.push_str(&"A".repeat(300));
+    assert_eq!(refused(&long, &mut world), (Code::LimitExceeded, "signature".into()));
+    let mut long = read().by(&chain(), AGENT);
+    long.headers.as_mut().unwrap().content_digest.push_str(&"A".repeat(300));
+    assert_eq!(refused(&long, &mut world), (Code::LimitExceeded, "content-digest".into()));
+    let long = Sent { body: vec![b' '; talos_core::limits::BODY_BYTES + 1], ..read().by(&chain(), AGENT) };
+    assert_eq!(refused(&long, &mut world), (Code::LimitExceeded, "body".into()));
+}
+
+#[test]
 fn a_child_that_is_wider_than_its_parent_is_refused_although_its_signatures_are_right() {
     let mut world = World::new();
     let parent = root(AGENT, vec![grant(r#"{"resource":{"prefix":"data/in"}}"#)]);

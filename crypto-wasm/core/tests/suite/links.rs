@@ -135,3 +135,15 @@ fn a_uuid_of_version_7_is_lower_case() {
         assert!(!is_uuid_v7(text), "{text}");
     }
 }
+
+#[test]
+fn a_link_that_was_made_and_not_read_keeps_the_same_rules() {
+    let good = || root_claims(2, vec![grant("{}"), grant(r#"{"tool":"fs/write"}"#)]);
+    assert!(good().check().is_ok());
+    let mut crowded = good();
+    crowded.aud = (0..9).map(|tenant| format!("https://talos.example/t/{tenant}")).collect();
+    assert_eq!(crowded.check().unwrap_err().code, Code::LimitExceeded);
+    let mut unordered = good();
+    unordered.grants.reverse();
+    assert_eq!(unordered.check().unwrap_err().field.as_deref(), Some("grants"));
+}
