@@ -1,36 +1,59 @@
 /**
- * Build the core: Rust → wasm-pack → wasm-opt → crypto-wasm/pkg, which is committed so that nobody needs Rust to run or test.
+ * Build the modules: Rust → wasm-pack → wasm-opt → crypto-wasm/pkg (the core) and crypto-wasm/pkg-log (the verifiable log),
+ * which are committed so that nobody needs Rust to run or test.
  *
- *   npm run wasm              build and write crypto-wasm/pkg
- *   npm run wasm -- --check   what is in pkg is whole and belongs to these sources; with exactly the recorded tools it is
+ *   npm run wasm              build and write both folders
+ *   npm run wasm -- --check   what is in them is whole and belongs to these sources; with exactly the recorded tools it is
  *                             also built again and compared byte for byte
  *
  * The build is reproducible: pinned compiler, locked crates, builder's paths mapped away.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 const ROOT = join(import.meta.dirname, "..");
 const CRATES = join(ROOT, "crypto-wasm");
-const PKG = join(CRATES, "pkg");
 const CARGO_HOME = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
 const BIN = join(ROOT, "node_modules", ".bin");
 const ENV = { ...process.env, PATH: [BIN, join(CARGO_HOME, "bin"), process.env.PATH].join(delimiter) };
 
-/** What is committed, besides `build.json`. */
-const OUTPUT = ["talos_core.js", "talos_core.d.ts", "talos_core_bg.wasm", "talos_core_bg.wasm.d.ts", "hash.ts"];
-/** Everything that the bytes of the wasm depend on, besides the tools. */
-const SOURCES = [
-  "rust-toolchain.toml",
-  "contracts/gen/contracts.rs",
-  "crypto-wasm/Cargo.toml",
-  "crypto-wasm/Cargo.lock",
-  "crypto-wasm/*/Cargo.toml",
-  "crypto-wasm/*/src/**/*.rs",
+interface Module {
+  /** of the loader and the wasm */
+  name: string;
+  /** where it is committed */
+  pkg: string;
+  crate: string;
+  /** Everything that the bytes of the wasm depend on, besides the tools. */
+  sources: string[];
+  flags: string[];
+  /** Whether `hash.ts` tells the module which file it was loaded from. */
+  hashed: boolean;
+}
+
+const SHARED = ["rust-toolchain.toml", "crypto-wasm/Cargo.toml", "crypto-wasm/Cargo.lock"];
+const sourcesOf = (crates: string) => [`crypto-wasm/${crates}/Cargo.toml`, `crypto-wasm/${crates}/src/**/*.rs`];
+const MODULES: Module[] = [
+  {
+    name: "talos_core",
+    pkg: join(CRATES, "pkg"),
+    crate: "wasm",
+    sources: [...SHARED, "contracts/gen/contracts.rs", ...sourcesOf("core"), ...sourcesOf("wasm")],
+    flags: [],
+    hashed: true,
+  },
+  {
+    name: "talos_log",
+    pkg: join(CRATES, "pkg-log"),
+    crate: "log-wasm",
+    sources: [...SHARED, ...sourcesOf("log"), ...sourcesOf("log-wasm")],
+    // SHA-256 as a loop: a tree hashes little, and the module is what a browser fetches in order to verify.
+    flags: ["--cfg", 'sha2_backend="soft"', "--cfg", 'sha2_backend_soft="compact"'],
+    hashed: false,
+  },
 ];
 /**
  * Paths of a builder's machine. `/rustc/<commit>/` is not one: the compiler's own standard library names its files so
@@ -48,78 +71,83 @@ interface Build {
 
 const check = process.argv.includes("--check");
 try {
-  if (check) checkPkg();
-  else writePkg();
+  for (const module of MODULES) {
+    if (check) checkPkg(module);
+    else writePkg(module);
+  }
 } catch (error) {
   console.error(`wasm: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }
 
-function writePkg(): void {
+function writePkg(module: Module): void {
+  const { name, pkg } = module;
   const tools = installedTools();
-  const missing = Object.keys(tools).filter((name) => tools[name] === undefined);
+  const missing = Object.keys(tools).filter((tool) => tools[tool] === undefined);
   if (missing.length > 0) throw new Error(`missing ${missing.join(", ")}: run scripts/install-wasm-tools.sh`);
-  mkdirSync(PKG, { recursive: true });
-  const files = build();
-  for (const [name, bytes] of files) writeFileSync(join(PKG, name), bytes);
-  const wasm = files.get("talos_core_bg.wasm")!;
+  mkdirSync(pkg, { recursive: true });
+  const files = build(module);
+  for (const [file, bytes] of files) writeFileSync(join(pkg, file), bytes);
+  const wasm = files.get(`${name}_bg.wasm`)!;
   const record: Build = {
     tools: tools as Record<string, string>,
-    sources: sourcesHash(),
+    sources: sourcesHash(module),
     sha256: sha256(wasm, "hex"),
     bytes: wasm.byteLength,
     gzip_bytes: gzipSync(wasm, { level: 9 }).byteLength,
   };
-  writeFileSync(join(PKG, "build.json"), `${JSON.stringify(record, null, 2)}\n`);
-  console.log(`wasm: ${record.bytes} bytes, ${record.gzip_bytes} gzipped, sha256 ${record.sha256}`);
+  writeFileSync(join(pkg, "build.json"), `${JSON.stringify(record, null, 2)}\n`);
+  console.log(`wasm: ${name} ${record.bytes} bytes, ${record.gzip_bytes} gzipped, sha256 ${record.sha256}`);
 }
 
 /** What can be said without Rust is always checked; the rebuild only with the recorded tools. */
-function checkPkg(): void {
-  const record = JSON.parse(readFileSync(join(PKG, "build.json"), "utf8")) as Build;
-  const wasm = readFileSync(join(PKG, "talos_core_bg.wasm"));
-  if (sha256(wasm, "hex") !== record.sha256)
-    throw new Error("talos_core_bg.wasm is not the file that build.json records");
-  if (readFileSync(join(PKG, "hash.ts"), "utf8") !== hashModule(wasm))
-    throw new Error("hash.ts does not name this wasm");
+function checkPkg(module: Module): void {
+  const { name, pkg, hashed } = module;
+  const record = JSON.parse(readFileSync(join(pkg, "build.json"), "utf8")) as Build;
+  const wasm = readFileSync(join(pkg, `${name}_bg.wasm`));
+  if (sha256(wasm, "hex") !== record.sha256) throw new Error(`${name}_bg.wasm is not the file that build.json records`);
+  if (hashed && readFileSync(join(pkg, "hash.ts"), "utf8") !== hashModule(module, wasm))
+    throw new Error(`hash.ts does not name ${name}_bg.wasm`);
   refusePaths(wasm);
-  if (sourcesHash() !== record.sources) throw new Error("the sources changed after the build: run `npm run wasm`");
-  console.log("wasm: pkg is whole and belongs to these sources");
+  if (sourcesHash(module) !== record.sources)
+    throw new Error(`the sources of ${name} changed after the build: run \`npm run wasm\``);
+  console.log(`wasm: ${name} is whole and belongs to these sources`);
 
   const tools = installedTools();
-  const other = Object.keys(record.tools).filter((name) => tools[name] !== record.tools[name]);
+  const other = Object.keys(record.tools).filter((tool) => tools[tool] !== record.tools[tool]);
   if (other.length > 0) {
-    for (const name of other)
-      console.warn(`wasm: ${name} is "${tools[name] ?? "missing"}", recorded "${record.tools[name]}"`);
-    console.warn("skipped: wasm rebuild: NOT REBUILT AND NOT COMPARED, the tools are not the recorded ones");
+    for (const tool of other)
+      console.warn(`wasm: ${tool} is "${tools[tool] ?? "missing"}", recorded "${record.tools[tool]}"`);
+    console.warn(`skipped: wasm rebuild of ${name}: NOT REBUILT AND NOT COMPARED, the tools are not the recorded ones`);
     return;
   }
-  for (const [name, bytes] of build()) {
-    if (!bytes.equals(readFileSync(join(PKG, name)))) throw new Error(`${name} differs from what these sources build`);
+  for (const [file, bytes] of build(module)) {
+    if (!bytes.equals(readFileSync(join(pkg, file)))) throw new Error(`${file} differs from what these sources build`);
   }
-  console.log(`wasm: rebuilt byte for byte, sha256 ${record.sha256}`);
+  console.log(`wasm: ${name} rebuilt byte for byte, sha256 ${record.sha256}`);
 }
 
-/** Build into a fresh folder; never touches pkg. */
-function build(): Map<string, Buffer> {
+/** Build into a fresh folder; never touches what is committed. */
+function build(module: Module): Map<string, Buffer> {
+  const { name, crate, flags, hashed } = module;
   const out = mkdtempSync(join(tmpdir(), "talos-wasm-"));
   try {
     // Relative targets: a mapped path must not look like anybody's.
-    const flags = [`${CARGO_HOME}=cargo`, `${ROOT}=talos`].map((map) => `--remap-path-prefix=${map}`);
-    const args = ["build", join(CRATES, "wasm"), "--release", "--mode", "no-install", "--target", "web", "--no-pack"];
-    args.push("--out-dir", out, "--out-name", "talos_core", "--", "--locked");
-    const env = { ...ENV, CARGO_ENCODED_RUSTFLAGS: flags.join("\x1f"), CARGO_INCREMENTAL: "0" };
+    const maps = [`${CARGO_HOME}=cargo`, `${ROOT}=talos`].map((map) => `--remap-path-prefix=${map}`);
+    const args = ["build", join(CRATES, crate), "--release", "--mode", "no-install", "--target", "web", "--no-pack"];
+    args.push("--out-dir", out, "--out-name", name, "--", "--locked");
+    const env = { ...ENV, CARGO_ENCODED_RUSTFLAGS: [...maps, ...flags].join("\x1f"), CARGO_INCREMENTAL: "0" };
     execFileSync("wasm-pack", args, { env, stdio: ["ignore", "inherit", "inherit"] });
 
-    const raw = join(out, "talos_core_bg.wasm");
+    const raw = join(out, `${name}_bg.wasm`);
     execFileSync("wasm-opt", ["-Oz", "--converge", "--strip-debug", "--strip-producers", raw, "-o", raw], {
       env: ENV,
     });
-    const files = new Map<string, Buffer>();
-    for (const name of OUTPUT) if (existsSync(join(out, name))) files.set(name, readFileSync(join(out, name)));
-    const wasm = files.get("talos_core_bg.wasm")!;
+    const output = [`${name}.js`, `${name}.d.ts`, `${name}_bg.wasm`, `${name}_bg.wasm.d.ts`];
+    const files = new Map(output.map((file) => [file, readFileSync(join(out, file))]));
+    const wasm = files.get(`${name}_bg.wasm`)!;
     refusePaths(wasm);
-    files.set("hash.ts", Buffer.from(hashModule(wasm)));
+    if (hashed) files.set("hash.ts", Buffer.from(hashModule(module, wasm)));
     return files;
   } finally {
     rmSync(out, { recursive: true, force: true });
@@ -134,17 +162,17 @@ function refusePaths(wasm: Buffer): void {
   }
 }
 
-function hashModule(wasm: Buffer): string {
+function hashModule({ name }: Module, wasm: Buffer): string {
   return [
-    "/** Written by `npm run wasm`. base64url SHA-256 of talos_core_bg.wasm; tickets and receipts name it. */",
+    `/** Written by \`npm run wasm\`. base64url SHA-256 of ${name}_bg.wasm; tickets and receipts name it. */`,
     `export const CORE_HASH = "${sha256(wasm, "base64url")}";`,
     "",
   ].join("\n");
 }
 
-function sourcesHash(): string {
+function sourcesHash({ sources }: Module): string {
   const hash = createHash("sha256");
-  const names = globSync(SOURCES, { cwd: ROOT, exclude: (name) => name === "target" }).map((name) =>
+  const names = globSync(sources, { cwd: ROOT, exclude: (name) => name === "target" }).map((name) =>
     name.replaceAll("\\", "/"),
   );
   for (const name of names.sort()) {

@@ -4,6 +4,7 @@ import { chains } from "./chains.ts";
 import { dids, keys } from "./identity.ts";
 import { heads, policies, revocationBodies, statements } from "./in-force.ts";
 import type { VectorFile } from "./lib.ts";
+import { logTexts } from "./log.ts";
 import { sessionProofs, signed } from "./proofs.ts";
 import { opening, sealing, session } from "./sessions.ts";
 
@@ -19,6 +20,7 @@ export function byteExactVectors(): Map<string, VectorFile> {
     ["in-force/policies", policies()],
     ["in-force/revocation-bodies", revocationBodies()],
     ["in-force/statements", statements()],
+    ...logTexts(),
     ["proof/session", sessionProofs(session.ticket, session.id, session.macKey)],
     ["proof/signed", signed()],
     ["session/opening", opening()],

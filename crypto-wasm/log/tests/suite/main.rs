@@ -1,0 +1,9 @@
+//! The log against published vectors, our own vectors, a naive tree, and its own bytes turned over.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines)]
+
+mod naive;
+mod published;
+mod texts;
+mod trees;
+mod vectors;
+mod verdicts;

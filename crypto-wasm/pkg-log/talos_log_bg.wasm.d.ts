@@ -1,0 +1,36 @@
+/* tslint:disable */
+/* eslint-disable */
+export const memory: WebAssembly.Memory;
+export const append: (a: bigint, b: number, c: number, d: number, e: number) => [number, number, number, number];
+export const begin: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number, number, number];
+export const bundle: (a: number, b: number, c: number, d: number) => [number, number, number, number];
+export const bundle_leaves: (a: number, b: number) => [number, number, number, number];
+export const bundle_lengths: (a: number, b: number) => [number, number, number, number];
+export const check_consistency: (a: bigint, b: bigint, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number];
+export const check_inclusion: (a: bigint, b: bigint, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number];
+export const checkpoint_text: (a: number, b: number, c: bigint, d: number, e: number) => [number, number, number, number];
+export const consistency_proof: (a: bigint, b: bigint, c: number, d: number) => [number, number, number, number];
+export const consistency_tiles: (a: bigint, b: bigint) => [number, number, number, number];
+export const cosigned_text: (a: number, b: number, c: bigint) => [number, number];
+export const edge: (a: bigint) => [number, number];
+export const extend: (a: bigint, b: number, c: number, d: number, e: number) => [number, number, number, number];
+export const finish: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number, number];
+export const full_tile_root: (a: number, b: number) => [number, number, number, number];
+export const inclusion_proof: (a: bigint, b: bigint, c: number, d: number) => [number, number, number, number];
+export const inclusion_tiles: (a: bigint, b: bigint) => [number, number, number, number];
+export const leaf: (a: number, b: number) => [number, number];
+export const parse_tile: (a: number, b: number) => [number, number, number, number];
+export const proof_file: (a: bigint, b: number, c: number, d: number, e: number) => [number, number, number, number];
+export const read_proof_file: (a: number, b: number) => [number, number, number, number];
+export const root: (a: bigint, b: number, c: number) => [number, number, number, number];
+export const root_tiles: (a: bigint) => [number, number, number, number];
+export const signature_line: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number, number];
+export const tile_at: (a: number, b: number, c: bigint, d: bigint) => [number, number];
+export const tiles_root: (a: bigint, b: number, c: number) => [number, number, number, number];
+export const verifier_key: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];
+export const __wbindgen_externrefs: WebAssembly.Table;
+export const __wbindgen_malloc: (a: number, b: number) => number;
+export const __wbindgen_free: (a: number, b: number, c: number) => void;
+export const __externref_table_dealloc: (a: number) => void;
+export const __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
+export const __wbindgen_start: () => void;
