@@ -229,7 +229,8 @@ pub fn bundle(entries: &[u8], lengths: &[u32]) -> Answer<Vec<u8>> {
         let mut out = Vec::with_capacity(entries.len() + 2 * lengths.len());
         let mut rest = entries;
         for length in lengths {
-            let (entry, after) = rest.split_at_checked(usize::try_from(*length).unwrap_or(usize::MAX)).ok_or(missing)?;
+            let (entry, after) =
+                rest.split_at_checked(usize::try_from(*length).unwrap_or(usize::MAX)).ok_or(missing)?;
             push_entry(&mut out, entry)?;
             rest = after;
         }

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn what_is_not_the_one_text_is_refused() {
-        for text in ["Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "=g==", "Z===", "====", "Zm-v", "Zm_v", "Zm9v\n", " Zm9v"] {
+        for text in ["Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "=g==", "Z===", "====", "Zm-v", "Zm_v", "Zm9v\n", " Zm9v"]
+        {
             assert_eq!(decode(text), None, "{text:?}");
         }
         assert_eq!(decode_hash(&encode(&[7; 32])), Some([7; 32]));

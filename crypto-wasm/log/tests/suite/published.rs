@@ -1,4 +1,4 @@
-//! Vectors that others published; TALOS_VECTORS_DIR names their folder.
+//! Vectors that others published; `TALOS_VECTORS_DIR` names their folder.
 
 use std::path::PathBuf;
 

@@ -108,7 +108,8 @@ fn every_step_fails_by_its_name() {
 
     let lines: Vec<&str> = proof.lines().collect();
     let without = |name: &str| {
-        let kept: Vec<&str> = lines.iter().filter(|line| !line.contains(&format!("\u{2014} {name} "))).copied().collect();
+        let kept: Vec<&str> =
+            lines.iter().filter(|line| !line.contains(&format!("\u{2014} {name} "))).copied().collect();
         kept.join("\n") + "\n"
     };
     assert_eq!(refused(&without(ORIGIN)), Code::SignatureInvalid);
@@ -141,7 +142,8 @@ fn the_key_of_another_log_says_nothing() {
     let (signing, other) = key(9, "other.example", Kind::Ed25519);
     let text = Checkpoint { origin: ORIGIN, size: 5, root: naive::root(&log.leaves) }.text();
     let note = text.clone() + "\n" + &other.line(&signing.sign(text.as_bytes()).to_bytes());
-    let policy = log.policy.replace("# who", &format!("log {}\n# who", other.text())).replace("quorum two", "quorum none");
+    let policy =
+        log.policy.replace("# who", &format!("log {}\n# who", other.text())).replace("quorum two", "quorum none");
     let pending = Pending::checkpoint(note.as_bytes(), policy.as_bytes()).unwrap();
     assert_eq!(pending.finish(&[true]).unwrap_err().code, Code::SignatureInvalid);
 }
