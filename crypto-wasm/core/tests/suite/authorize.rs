@@ -2,7 +2,7 @@
 //! check stands here with a request that only this check refuses.
 
 use talos_core::attenuate::attenuate;
-use talos_core::authorize::{Finished, Kind, Memory, Mode, Site, Verdicts, filter_list};
+use talos_core::authorize::{Kind, Memory, Mode, Site, Verdicts, filter_list};
 use talos_core::json;
 use talos_core::revocation::Answers;
 use talos_core::window::Windows;
@@ -10,7 +10,7 @@ use talos_core::{Code, tickets::OpenTickets};
 
 use crate::support::{AUD, OTHER_AUD, did_of, grant, json, key, narrowed, root, root_claims};
 use crate::world::{
-    AGENT, ANCHOR, CORE, NOW, Open, STRANGER, SUB, Sent, World, chain, grants, jkt, report, revocations,
+    AGENT, ANCHOR, CORE, Came, NOW, Open, STRANGER, SUB, Sent, World, chain, grants, jkt, report, revocations,
 };
 
 const A: &str = r#"{"path":"data/a"}"#;
@@ -148,8 +148,8 @@ fn verdicts_are_the_answers_to_exactly_these_checks() {
     let foreign = world.verdicts(&Sent::call("read", r#"{"path":"data/b"}"#).by(&below(), SUB));
     assert_eq!(own.len(), 3);
     let mut finish = |text: &str| match world.try_finish(&mine.frame(), Verdicts::Given(text), Mode::First) {
-        Ok(Finished::Decided(decided)) => decided.decision.code,
-        Ok(Finished::Lookup(_)) => panic!("look-up"),
+        Ok(Came::Said(decided)) => decided.decision.code,
+        Ok(Came::Lookup(_)) => panic!("look-up"),
         Err(error) => error.code,
     };
     assert_eq!(finish(&own.concat()), Code::Ok);
@@ -186,7 +186,7 @@ fn bytes_that_no_verifier_may_see_are_never_asked_about() {
     assert_eq!(world.code(&sent), Code::ProofInvalid);
     let links = world.verdicts(&sent).concat();
     let finished = world.try_finish(&sent.frame(), Verdicts::Given(&links), Mode::First).unwrap();
-    assert!(matches!(finished, Finished::Decided(decided) if decided.decision.code == Code::ProofInvalid));
+    assert!(matches!(finished, Came::Said(decided) if decided.decision.code == Code::ProofInvalid));
 }
 
 #[test]
@@ -200,8 +200,8 @@ fn a_filter_hit_is_looked_up_and_consumes_nothing() {
         let entries = entries.iter().map(|entry| (*entry).clone()).collect();
         world.answers = Answers { rev_seq, items: vec![(link.clone(), entries)] };
         match world.try_finish(&frame, Verdicts::Own, Mode::First) {
-            Ok(Finished::Decided(decided)) => decided.decision.code.as_str().to_owned(),
-            Ok(Finished::Lookup(items)) => items.concat(),
+            Ok(Came::Said(decided)) => decided.decision.code.as_str().to_owned(),
+            Ok(Came::Lookup(items)) => items.concat(),
             Err(error) => error.code.as_str().to_owned(),
         }
     };
@@ -517,8 +517,8 @@ fn authzen_says_the_same_thing_twice_or_is_no_request() {
         );
         let sent = Sent::post("authzen.evaluation", "/access/v1/evaluation", &body).by(&chain(), AGENT);
         match World::new().try_finish(&sent.frame(), Verdicts::Own, Mode::First) {
-            Ok(Finished::Decided(decided)) => decided.inner.first().unwrap().0.code,
-            Ok(Finished::Lookup(_)) => panic!("look-up"),
+            Ok(Came::Said(decided)) => decided.inner.first().unwrap().0.code,
+            Ok(Came::Lookup(_)) => panic!("look-up"),
             Err(error) => error.code,
         }
     };

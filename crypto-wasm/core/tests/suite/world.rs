@@ -1,7 +1,7 @@
 //! One tenant with a policy, keys and a clock. Requests are built as a client builds them, and can be damaged before they are
 //! decided.
 
-use talos_core::authorize::{Began, Decided, Finished, Memory, Mode, Opening, Site, Verdicts};
+use talos_core::authorize::{Began, Facts, Finished, Memory, Mode, Opening, Site, Verdicts};
 use talos_core::authorize::{begin, digest, finish, open_session};
 use talos_core::decide::Decision;
 use talos_core::frame::Request;
@@ -216,6 +216,34 @@ pub fn revocations(tenant: &str, rev_seq: u64, entries: &[String]) -> Revocation
     Revocations::parse(body.as_bytes(), tenant, &hash).unwrap()
 }
 
+/// A decision, with its facts as JSON.
+#[derive(Debug)]
+pub struct Said {
+    pub decision: Decision,
+    pub facts: Option<Value>,
+    pub inner: Vec<(Decision, Option<Value>)>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Came {
+    Lookup(Vec<String>),
+    Said(Said),
+}
+
+impl From<Finished<'_>> for Came {
+    fn from(finished: Finished<'_>) -> Self {
+        match finished {
+            Finished::Lookup(items) => Self::Lookup(items),
+            Finished::Decided(decided) => {
+                let value = |facts: Option<Box<Facts<'_>>>| facts.map(|facts| facts.value());
+                let inner = decided.inner.into_iter().map(|(decision, facts)| (decision, value(facts))).collect();
+                Self::Said(Said { decision: decided.decision, facts: value(decided.facts), inner })
+            }
+        }
+    }
+}
+
 impl World {
     pub fn new() -> Self {
         let key = SealingKey { kid: "t-1".into(), status: Status::Primary, key: [9; 32].into() };
@@ -241,15 +269,15 @@ impl World {
         Self { policy: Self::policy(over), ..Self::new() }
     }
 
-    pub fn try_finish(&mut self, frame: &[u8], verdicts: Verdicts<'_>, mode: Mode) -> Result<Finished, Error> {
+    pub fn try_finish(&mut self, frame: &[u8], verdicts: Verdicts<'_>, mode: Mode) -> Result<Came, Error> {
         let site = Site { policy: &self.policy, tickets: (self.ring_number, &self.ring), core: &self.core };
-        finish(frame, &site, &self.revocations, &mut self.memory, verdicts, &self.answers, mode)
+        finish(frame, &site, &self.revocations, &mut self.memory, verdicts, &self.answers, mode).map(Came::from)
     }
 
-    pub fn decided(&mut self, sent: &Sent) -> Decided {
+    pub fn decided(&mut self, sent: &Sent) -> Said {
         match self.try_finish(&sent.frame(), Verdicts::Own, Mode::First).unwrap() {
-            Finished::Decided(decided) => decided,
-            Finished::Lookup(items) => panic!("look-up of {items:?}"),
+            Came::Said(said) => said,
+            Came::Lookup(items) => panic!("look-up of {items:?}"),
         }
     }
 
@@ -263,8 +291,8 @@ impl World {
 
     pub fn again(&mut self, sent: &Sent) -> Code {
         match self.try_finish(&sent.frame(), Verdicts::Own, Mode::Again).unwrap() {
-            Finished::Decided(decided) => decided.decision.code,
-            Finished::Lookup(items) => panic!("look-up of {items:?}"),
+            Came::Said(said) => said.decision.code,
+            Came::Lookup(items) => panic!("look-up of {items:?}"),
         }
     }
 
