@@ -16,6 +16,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          testTimeout: 30_000,
           include: ["{contracts,crypto-wasm,durable-objects,workers,sdk,scripts}/**/*.test.ts"],
           exclude: ["**/*.worker.test.ts", "**/node_modules/**", "**/target/**"],
         },

@@ -1,0 +1,85 @@
+/**
+ * The parts of the long evidence, as data: what is claimed, the command that shows it, what it needs, and where in its
+ * output the counts stand. A part is complete only when every count is there and at least as large as asked.
+ */
+export interface Count {
+  /** what is counted, as the summary says it */
+  what: string;
+  /** its numbers in the output; all matches are added up. One capturing group. */
+  pattern: RegExp;
+  /** fewer than this is no evidence */
+  least: number;
+  /** likewise with `--quick` */
+  least_quick: number;
+  /** of which so many must agree, e.g. mutants found of all: one capturing group, all matches added up */
+  of?: RegExp;
+}
+
+export type Need = "cargo" | "cargo-fuzz";
+
+export interface Part {
+  name: string;
+  claim: string;
+  /** program and arguments, found on the path of our own commands; relative to the root, or to `cwd` */
+  command: string[];
+  /** instead of the above, with `--quick`: the same in a few minutes less */
+  quick?: string[];
+  cwd?: string;
+  env?: Record<string, string>;
+  env_quick?: Record<string, string>;
+  needs: Need[];
+  counts: Count[];
+}
+
+const vitest = (...args: string[]) => ["vitest", "run", "--silent=false", "--reporter=default", ...args];
+
+export const PARTS: Part[] = [
+  {
+    name: "core",
+    claim: "a narrowed grant allows nothing that its parent denies; every vector and property of the core holds",
+    command: ["cargo", "test", "--locked", "--release", "-p", "talos-core", "--", "--show-output"],
+    cwd: "crypto-wasm",
+    needs: ["cargo"],
+    counts: [
+      {
+        what: "universe pairs compared",
+        pattern: /^universe: (\d+) pairs compared/gm,
+        least: 1_000_000,
+        least_quick: 1_000_000,
+      },
+      {
+        what: "pairs of the property test",
+        pattern: /^(\d+) pairs, \d+ contained/gm,
+        least: 10_000,
+        least_quick: 10_000,
+      },
+      { what: "tests of the core", pattern: /^test result: ok\. (\d+) passed/gm, least: 100, least_quick: 100 },
+    ],
+  },
+  {
+    name: "kills",
+    claim: "the process is killed at random under load: nothing acknowledged is lost, nothing stands there twice",
+    command: vitest("--project", "integration", "test/integration/crash.test.ts"),
+    env: { TALOS_KILLS: "200" },
+    env_quick: { TALOS_KILLS: "20" },
+    needs: [],
+    counts: [
+      { what: "kills", pattern: /^seed \d+: (\d+) kills/gm, least: 200, least_quick: 20 },
+      {
+        what: "events in the log, each in its place once",
+        pattern: /(\d+) events in the log$/gm,
+        least: 1_000,
+        least_quick: 100,
+      },
+    ],
+  },
+  {
+    name: "faults",
+    claim: "without any one dependency callers get the named answer, nothing is half done, and all is well afterwards",
+    command: vitest("--project", "integration", "test/integration/faults.test.ts"),
+    env: { TALOS_FAULT_ROUNDS: "3" },
+    env_quick: { TALOS_FAULT_ROUNDS: "1" },
+    needs: [],
+    counts: [{ what: "failures played under load", pattern: /^\s*Tests +(\d+) passed/gm, least: 60, least_quick: 20 }],
+  },
+];
