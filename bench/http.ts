@@ -1,8 +1,11 @@
 /** `bench http`: whole requests, at 1 and at 32 connections, each case beside what it is compared with. */
+import { freePort } from "../scripts/dev/ports.ts";
 import { rpc } from "../test/fixtures.ts";
 import type { Order } from "./http/load.ts";
-import { startStack } from "./http/stack.ts";
-import { type Options, percentile, ratio, type Report, row } from "./measure.ts";
+import { profiled } from "./http/profile.ts";
+import { type Stack, startStack } from "./http/stack.ts";
+import { median, type Options, percentile, ratio, type Report, round, row } from "./measure.ts";
+import { onLinux, workerdCpuMs } from "./process.ts";
 import { agent, CALL } from "./scene.ts";
 
 const MCP_HEADERS = { accept: "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25" };
@@ -12,78 +15,126 @@ const TOOL_CALL = rpc("tools/call", {
   arguments: { encoding: "utf8", limit: 100, path: "/desk/notes/today.txt" },
 });
 
-/** Order within a run: a case comes right after what it is compared with. */
-const CASES = ["empty", "session_read", "signed_read", "session_write", "plain_proxy", "mcp_call"] as const;
-type CaseName = (typeof CASES)[number];
-const AGAINST: Partial<Record<CaseName, CaseName>> = {
-  ...{ session_read: "empty", signed_read: "empty", session_write: "empty", mcp_call: "plain_proxy" },
-};
+/** Each case, and the anchor that is measured right before it in every round. */
+const PAIRS = [
+  ["session_read", "empty"],
+  ["signed_read", "empty"],
+  ["session_write", "empty"],
+  ["mcp_call", "plain_proxy"],
+] as const;
+type CaseName = (typeof PAIRS)[number][0] | "empty" | "plain_proxy";
+const CASES: readonly string[] = ["empty", "session_read", "signed_read", "session_write", "plain_proxy", "mcp_call"];
+const CONNECTIONS = [1, 32];
 
-export async function benchHttp(report: Report, options: Options): Promise<void> {
-  const stack = await startStack();
-  let sequence = 0;
-  const order = (name: CaseName, connections: number, count: number): Order => {
-    const { origin, plain, aud, chain, session } = stack;
-    const common = {
-      connections,
-      count,
-      holder: { ...agent, seed: [...agent.seed] } as unknown as Order["holder"],
-      chain,
-    };
-    const from = sequence;
-    if (name === "session_read" || name === "mcp_call") sequence += count;
-    const kept = { id: session.id, ticket: session.ticket, mac_key: [...session.mac_key], from };
-    const inSession = { ...common, origin, session: { ...kept, expires_at: session.expires_at } };
-    const ask = { aud, path: "/v1/authorize", body: CALL };
-    const orders: Record<CaseName, () => Order> = {
-      empty: () => ({ ...common, origin: plain, form: "bare", ask: { aud: plain, path: "/empty", body: CALL } }),
-      session_read: () => ({ ...inSession, form: "session_mac", ask }),
-      signed_read: () => ({ ...common, origin, form: "signed", ask }),
-      session_write: () => ({ ...inSession, form: "session_signed", ask: { ...ask, body: WRITE } }),
-      plain_proxy: () => ({
-        ...{ ...common, origin: plain, form: "bare" },
-        ask: { aud: plain, path: "/proxy", body: TOOL_CALL, headers: MCP_HEADERS },
-      }),
-      mcp_call: () => ({
-        ...{ ...inSession, form: "session_mac" },
-        ask: { aud, path: "/mcp/files", body: TOOL_CALL, headers: MCP_HEADERS },
-      }),
-    };
-    return orders[name]();
-  };
-  try {
-    const wanted = CASES.filter((name) => name.startsWith(options.only));
-    const samples = new Map<string, number[]>();
-    const note = (name: string, value: number): void => void samples.set(name, [...(samples.get(name) ?? []), value]);
-    for (const connections of [1, 32]) {
-      const counts = new Map<CaseName, number>();
-      for (const name of wanted) {
-        // Warm, and find how many requests take about the wanted time; never more than the generator prepares in time.
-        const trial = options.smoke ? 32 : 200;
-        const { per_second } = await stack.load(order(name, connections, trial));
-        const seconds = options.smoke ? 0.05 : 2;
-        counts.set(name, Math.max(connections * 2, Math.min(12_000, Math.ceil(per_second * seconds))));
-      }
-      for (let round = 0; round < options.rounds; round += 1) {
-        for (const name of wanted) {
-          const { per_second, ms } = await stack.load(order(name, connections, counts.get(name)!));
-          const key = `${name}.c${connections}`;
-          note(key, per_second);
-          note(`${key}.p50_ms`, percentile(ms, 0.5));
-          note(`${key}.p99_ms`, percentile(ms, 0.99));
+/** What is sent for a case; requests are made anew for each run, as their proofs are good once. */
+export async function order(stack: Stack, name: CaseName, connections: number, count: number): Promise<Order> {
+  const { origin, plain, aud, chain } = stack;
+  const holder = { ...agent, seed: [...agent.seed] } as unknown as Order["holder"];
+  const common = { connections, count, holder, chain };
+  const bare = { ...common, origin: plain, form: "bare" as const };
+  if (name === "empty") return { ...bare, ask: { aud: plain, path: "/empty", body: CALL } };
+  if (name === "plain_proxy")
+    return { ...bare, ask: { aud: plain, path: "/proxy", body: TOOL_CALL, headers: MCP_HEADERS } };
+  const ask = { aud, path: "/v1/authorize", body: CALL };
+  if (name === "signed_read") return { ...common, origin, form: "signed", ask };
+  const inSession = { ...common, origin, session: await stack.session(count) };
+  if (name === "session_read") return { ...inSession, form: "session_mac", ask };
+  if (name === "session_write") return { ...inSession, form: "session_signed", ask: { ...ask, body: WRITE } };
+  return { ...inSession, form: "session_mac", ask: { aud, path: "/mcp/files", body: TOOL_CALL, headers: MCP_HEADERS } };
+}
+
+class Rounds {
+  readonly #stack: Stack;
+  readonly #options: Options;
+  readonly #samples = new Map<string, number[]>();
+  readonly #counts = new Map<string, number>();
+
+  constructor(stack: Stack, options: Options) {
+    this.#stack = stack;
+    this.#options = options;
+  }
+
+  /** Warms a case up, and finds how many requests take about the wanted time; so many can be proven in time, too. */
+  async prepare(name: CaseName, connections: number): Promise<void> {
+    const { smoke } = this.#options;
+    const trial = smoke ? 16 : 400;
+    const first = await this.#stack.load(await order(this.#stack, name, connections, trial));
+    const count = Math.ceil(first.per_second * (smoke ? 0.02 : 1.5));
+    this.#counts.set(`${name}.c${connections}`, Math.max(connections * 2, Math.min(smoke ? 64 : 15_000, count)));
+  }
+
+  async run(name: CaseName, connections: number): Promise<void> {
+    const key = `${name}.c${connections}`;
+    const ordered = await order(this.#stack, name, connections, this.#counts.get(key)!);
+    const before = onLinux ? await workerdCpuMs() : 0;
+    const { per_second, ms, busy } = await this.#stack.load(ordered);
+    if (onLinux) this.#note(`${key}.cpu_us`, (((await workerdCpuMs()) - before) / ordered.count) * 1_000);
+    this.#note(key, per_second);
+    this.#note(`${key}.p50_ms`, percentile(ms, 0.5));
+    this.#note(`${key}.p99_ms`, percentile(ms, 0.99));
+    this.#note(`${key}.generator_busy`, busy);
+  }
+
+  #note(key: string, value: number): void {
+    this.#samples.set(key, [...(this.#samples.get(key) ?? []), value]);
+  }
+
+  report(report: Report): void {
+    for (const [name, values] of this.#samples) report.rows.push(row(name, unitOf(name), values));
+    for (const connections of CONNECTIONS) {
+      for (const [name, anchor] of PAIRS) {
+        const [own, other] = [`${name}.c${connections}`, `${anchor}.c${connections}`];
+        const pair = (what: string): [number[], number[]] | undefined => {
+          const [a, b] = [this.#samples.get(own + what), this.#samples.get(other + what)];
+          // An anchor of several cases is measured before each: the k-th run of a case goes with the k-th of its own.
+          return a === undefined || b === undefined ? undefined : [a, b];
+        };
+        const rate = pair("");
+        if (rate !== undefined) report.ratios[`${own} / ${other}`] = ratio(...rate);
+        const cpu = pair(".cpu_us");
+        if (cpu !== undefined) report.ratios[`${own}.cpu_us / ${other}.cpu_us`] = ratio(...cpu);
+        const p50 = pair(".p50_ms");
+        if (p50 !== undefined) {
+          const more = p50[0].map((ms, i) => ms - p50[1][i]!);
+          report.ratios[`${own}.p50_ms - ${other}.p50_ms`] = round(median(more));
         }
       }
-      for (const name of wanted) {
-        const anchor = AGAINST[name];
-        const [own, bare] = [samples.get(`${name}.c${connections}`), samples.get(`${anchor}.c${connections}`)];
-        if (own === undefined || bare === undefined) continue;
-        report.ratios[`${name}.c${connections} / ${anchor}.c${connections}`] = ratio(own, bare);
-      }
     }
-    for (const [name, values] of samples)
-      report.rows.push(row(name, name.endsWith("_ms") ? "ms" : "requests/s", values));
+  }
+}
+
+function unitOf(name: string): string {
+  if (name.endsWith("_ms")) return "ms";
+  if (name.endsWith("cpu_us")) return "µs of workerd a request";
+  return name.endsWith("busy") ? "share" : "requests/s";
+}
+
+export async function benchHttp(report: Report, options: Options): Promise<void> {
+  const inspectorPort = options.profile === "" ? undefined : await freePort();
+  const stack = await startStack(inspectorPort);
+  try {
+    if (inspectorPort !== undefined) {
+      report.profile = await profile(stack, inspectorPort, options.profile);
+      return;
+    }
+    const wanted = CASES.filter((name) => options.only.split(",").some((only) => name.startsWith(only))) as CaseName[];
+    const rounds = new Rounds(stack, options);
+    for (const connections of CONNECTIONS) {
+      for (const name of wanted) await rounds.prepare(name, connections);
+      for (let i = 0; i < options.rounds; i += 1) for (const name of wanted) await rounds.run(name, connections);
+    }
+    rounds.report(report);
   } finally {
     await stack.stop();
   }
-  report.left_out["peer.portkey"] = "not measured yet";
+}
+
+async function profile(stack: Stack, port: number, name: string): Promise<string> {
+  if (!CASES.includes(name)) throw new Error(`--profile takes one of ${CASES.join(", ")}`);
+  const send = async (count: number) => stack.load(await order(stack, name as CaseName, 32, count));
+  const { per_second } = await send(500);
+  const count = Math.ceil(per_second * 4);
+  await send(count);
+  const prepared = await order(stack, name as CaseName, 32, count);
+  return profiled(port, "talos", () => stack.load(prepared));
 }

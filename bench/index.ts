@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { finishReport, type Options, type Report, startReport, table } from "./measure.ts";
 
-const HELP = `npm run -s bench -- authorize|http|start [--json] [--smoke] [--full] [--only PREFIX] [--rounds N]
+const HELP = `npm run -s bench -- authorize|http|start [--json] [--smoke] [--full] [--only PREFIX] [--rounds N] [--profile CASE]
 
   authorize  what deciding costs inside workerd on one core, beside the bare platform and other engines
   http       requests a second and latencies through the whole gateway, beside an empty route and a plain proxy
@@ -13,6 +13,7 @@ const HELP = `npm run -s bench -- authorize|http|start [--json] [--smoke] [--ful
   --full     start: memory over 1,000,000 requests instead of 20,000
   --only     authorize, http: only cases whose name begins so
   --rounds   runs of each case (7; at least 5)
+  --profile  http: where the time of a case goes, sampled inside workerd, instead of a measurement
 
 Figures are comparable only within one run, on a machine that does nothing else.
 `;
@@ -32,6 +33,7 @@ const { values, positionals } = parseArgs({
     help: { type: "boolean", default: false },
     only: { type: "string", default: "" },
     rounds: { type: "string" },
+    profile: { type: "string", default: "" },
   },
 });
 const [name = ""] = positionals;
@@ -45,8 +47,8 @@ if (!Number.isInteger(rounds) || rounds < 5 || rounds > 101) {
   process.stderr.write("--rounds: a whole number from 5 to 101\n");
   process.exit(2);
 }
-const { smoke, full, only } = values;
+const { smoke, full, only, profile } = values;
 const report = startReport(name);
-await (await load())(report, { smoke, full, only, rounds });
+await (await load())(report, { smoke, full, only, rounds, profile });
 finishReport(report);
 process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : table(report));

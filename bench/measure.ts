@@ -24,6 +24,8 @@ export interface Report {
   ratios: Record<string, number>;
   /** rows that could not be measured, and why */
   left_out: Record<string, string>;
+  /** where the time went, for people */
+  profile?: string;
 }
 
 /** What all benchmarks are told. */
@@ -36,6 +38,8 @@ export interface Options {
   only: string;
   /** runs of each case, at least five */
   rounds: number;
+  /** http: take a CPU profile of this case instead, or "" */
+  profile: string;
 }
 
 export function median(values: readonly number[]): number {
@@ -51,7 +55,7 @@ export function percentile(values: readonly number[], share: number): number {
 }
 
 /** Four significant digits: more is noise. */
-const round = (value: number): number => Number(value.toPrecision(4));
+export const round = (value: number): number => Number(value.toPrecision(4));
 
 export function row(name: string, unit: string, values: readonly number[]): Row {
   const [least, most] = [Math.min(...values), Math.max(...values)];
@@ -105,6 +109,7 @@ export function table(report: Report): string {
     ...lines.map(print),
     ...pairs("ratios", report.ratios),
     ...pairs("left out", report.left_out),
+    ...(report.profile === undefined ? [] : ["", report.profile]),
     "",
   ].join("\n");
 }

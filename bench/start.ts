@@ -1,6 +1,5 @@
 /** `bench start`: what a cold isolate costs, how large what we upload is, and whether memory grows under load. */
-import { execFileSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -9,6 +8,7 @@ import { freePort } from "../scripts/dev/ports.ts";
 import { bundle } from "./bundle.ts";
 import { talosScript, startStack } from "./http/stack.ts";
 import { type Options, type Report, row } from "./measure.ts";
+import { onLinux, workerdKilobytes } from "./process.ts";
 import { agent, CALL, chain, policy, publisher } from "./scene.ts";
 import { startScripts } from "./workerd.ts";
 
@@ -82,18 +82,9 @@ async function coldDecision(report: Report, options: Options): Promise<void> {
   report.rows.push(row("first_decision", "ms", first!), row("second_decision", "ms", second!));
 }
 
-/** Resident kilobytes of the workerd that listens for us: our only child of that name. */
-async function workerdKilobytes(): Promise<number> {
-  const children = execFileSync("ps", ["--ppid", String(process.pid), "-o", "pid=,comm="], { encoding: "utf8" });
-  const pid = /(\d+) workerd/.exec(children)?.[1];
-  if (pid === undefined) throw new Error("workerd is not a child of this process");
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]);
-}
-
 /** Signed reads, session reads and MCP calls in turn; memory after each tenth. */
 async function memory(report: Report, options: Options): Promise<void> {
-  if (!(await readdir("/proc").catch(() => [])).includes("self")) {
+  if (!onLinux) {
     report.left_out.memory = "only Linux says how much memory a process holds";
     return;
   }
@@ -102,18 +93,14 @@ async function memory(report: Report, options: Options): Promise<void> {
     const total = options.smoke ? 300 : options.full ? 1_000_000 : 20_000;
     const step = options.smoke ? 10 : 500;
     const kilobytes: number[] = [await workerdKilobytes()];
-    let sequence = 0;
-    const seed = [...agent.seed];
+    const holder = { ...agent, seed: [...agent.seed] } as never;
     for (let done = 0, next = total / 10; done < total; done += step) {
-      const { session, origin, aud } = stack;
-      const kept = { id: session.id, ticket: session.ticket, mac_key: [...session.mac_key], from: sequence };
+      const { origin, aud } = stack;
       const form = (done / step) % 2 === 0 ? ("session_mac" as const) : ("signed" as const);
-      if (form === "session_mac") sequence += step;
+      const session = await stack.session(step);
       await stack.load({
-        ...{ origin, connections: 8, count: step, form, chain: stack.chain },
+        ...{ origin, connections: 8, count: step, form, chain: stack.chain, holder, session },
         ask: { aud, path: "/v1/authorize", body: CALL },
-        holder: { ...agent, seed } as never,
-        session: { ...kept, expires_at: session.expires_at },
       });
       if (done + step >= next) {
         kilobytes.push(await workerdKilobytes());

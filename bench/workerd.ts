@@ -14,7 +14,7 @@ export type Script = Partial<WorkerOptions> & { name: string; modules: Module[] 
 /** @param ports fixed ports by name; others are free ones */
 export async function startScripts(
   scripts: Script[],
-  options: { state?: string; ports?: Record<string, number> } = {},
+  options: { state?: string; ports?: Record<string, number>; inspectorPort?: number } = {},
 ): Promise<Running> {
   const origins: Record<string, string> = {};
   const workers = [];
@@ -27,6 +27,7 @@ export async function startScripts(
     });
   }
   const state = options.state === undefined ? {} : { resourcePersistencePath: options.state };
+  const inspected = options.inspectorPort === undefined ? {} : { inspectorPort: options.inspectorPort };
   // What Workers log is not what we print.
   const handleStructuredLogs = ({ message }: { message: string }): void => void process.stderr.write(`${message}\n`);
   const converted = convertV4MiniflareOptions({
@@ -35,6 +36,7 @@ export async function startScripts(
     cf: false,
     handleStructuredLogs,
     ...state,
+    ...inspected,
     workers,
   } as never);
   const miniflare = new Miniflare(converted);

@@ -12,6 +12,7 @@ export { encodeRequest, REQUEST_HEADERS } from "./frame.ts";
 export * from "./identity.ts";
 export * from "./in-force.ts";
 export * from "./proof.ts";
+export { jwsSignNative } from "./sign.ts";
 export {
   type DecidedRead,
   decideRead,

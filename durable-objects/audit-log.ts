@@ -12,7 +12,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { LIMITS, TalosError } from "@talos/contracts";
-import { b64uDecode, jwsSign, leafHash } from "@talos/core";
+import { jwsSignNative, leafHash } from "@talos/core";
 import { type BatchFacts, decodeBatch, type Entry, encodeBatch, faultOf, promisePayload } from "./batch.ts";
 import type { Env } from "./env.ts";
 import { follows } from "./head-order.ts";
@@ -71,29 +71,15 @@ export class AuditLog extends DurableObject<Env> {
    * Make events durable. Appending the same events again gives the same promises, byte for byte.
    * @returns `audit.event_conflict` when an id is known with another leaf, `head.rolled_back` when a head does not
    * follow the last one, `contract.invalid`, `LIMIT_EXCEEDED`, `audit.unavailable` (log full), `config.incomplete`;
-   * then nothing of the whole ask was appended
+   * then nothing of the whole ask was appended, or, without the key of an old promise, all of it without a promise
    */
-  append(ask: AppendAsk): Appended {
+  async append(ask: AppendAsk): Promise<Appended> {
     try {
-      const fault = faultOf(ask.events, leafHash);
-      if (fault !== undefined) return { ok: false, ...fault };
-      const nowMs = Date.now();
-      const kid = primaryKey(keysetsOf(this.env, nowMs), "promise").kid;
-      const sorted = this.#sort(ask.events);
-      if ("conflict" in sorted) return { ok: false, code: "audit.event_conflict", event_id: sorted.conflict };
-      const { fresh, known } = sorted;
-      if (fresh.length > 0) {
-        if (ask.head !== undefined && !follows(this.lastHead(), ask.head))
-          return { ok: false, code: "head.rolled_back" };
-        if (this.ctx.storage.sql.databaseSize > MAX_BYTES) return { ok: false, code: "audit.unavailable" };
-        const first_seq = this.#next();
-        const facts = { first_seq, time_ms: nowMs, max_delay_seconds: LIMITS.audit_max_delay_seconds, kid };
-        this.#write(fresh, facts, ask.head);
-        for (const [i, entry] of fresh.entries()) known.set(entry.event_id, { facts, entry, seq: first_seq + i });
-        this.#arm(nowMs);
-      }
-      const stored = ask.events.map((event) => known.get(event.event_id)!);
-      return { ok: true, promises: stored.map((found) => this.#promise(found)), seqs: stored.map(({ seq }) => seq) };
+      const written = this.#append(ask);
+      if (!written.ok) return written;
+      // From here on nothing is read or written that another call could change: the rows stand, promises follow from them.
+      const promises = await Promise.all(written.stored.slice(0, ask.promises).map((found) => this.#promise(found)));
+      return { ok: true, promises, seqs: written.stored.map(({ seq }) => seq) };
     } catch (error) {
       const code = codeOf(error);
       warn("audit_log.append_failed", { log: this.#name(), code });
@@ -101,16 +87,37 @@ export class AuditLog extends DurableObject<Env> {
     }
   }
 
+  /** Check, compare, number and write, without awaiting. */
+  #append(ask: AppendAsk): { ok: true; stored: Stored[] } | (Appended & { ok: false }) {
+    const fault = faultOf(ask.events, leafHash);
+    if (fault !== undefined) return { ok: false, ...fault };
+    const nowMs = Date.now();
+    const kid = primaryKey(keysetsOf(this.env, nowMs), "promise").kid;
+    const sorted = this.#sort(ask.events);
+    if ("conflict" in sorted) return { ok: false, code: "audit.event_conflict", event_id: sorted.conflict };
+    const { fresh, known } = sorted;
+    if (fresh.length > 0) {
+      if (ask.head !== undefined && !follows(this.lastHead(), ask.head)) return { ok: false, code: "head.rolled_back" };
+      if (this.ctx.storage.sql.databaseSize > MAX_BYTES) return { ok: false, code: "audit.unavailable" };
+      const first_seq = this.#next();
+      const facts = { first_seq, time_ms: nowMs, max_delay_seconds: LIMITS.audit_max_delay_seconds, kid };
+      this.#write(fresh, facts, ask.head);
+      for (const [i, entry] of fresh.entries()) known.set(entry.event_id, { facts, entry, seq: first_seq + i });
+      this.#arm(nowMs);
+    }
+    return { ok: true, stored: ask.events.map((event) => known.get(event.event_id)!) };
+  }
+
   /**
    * An event with its promise, or null when the log has none of that id. An event outlives the key that promised it:
    * once that key was pruned there is no promise to repeat, and the event is given without.
    */
-  get(eventId: string): LoggedEvent | null {
-    const found = this.#find(eventId);
+  async get(eventId: string): Promise<LoggedEvent | null> {
+    const found = this.#find([eventId]).get(eventId);
     if (found === undefined) return null;
     const { entry, seq, facts } = found;
     const kept = this.#keyOf(facts) !== undefined;
-    return { body: entry.body, seq, ...(kept ? { promise: this.#promise(found) } : {}) };
+    return { body: entry.body, seq, ...(kept ? { promise: await this.#promise(found) } : {}) };
   }
 
   /** The newest head that was recorded; TenantHead compares its storage with it. */
@@ -154,31 +161,29 @@ export class AuditLog extends DurableObject<Env> {
   /** Which events are new, each once, and what is known of the others; or the id of one that has another leaf. */
   #sort(events: readonly AppendEvent[]): { fresh: AppendEvent[]; known: Map<string, Stored> } | { conflict: string } {
     const fresh = new Map<string, AppendEvent>();
-    const known = new Map<string, Stored>();
-    const batches: Batches = new Map();
+    const known = this.#find(events.map(({ event_id }) => event_id));
     for (const event of events) {
       const { event_id, leaf_hash } = event;
-      const stored = this.#find(event_id, batches);
-      if (stored !== undefined) known.set(event_id, stored);
-      const leaf = stored?.entry.leaf_hash ?? fresh.get(event_id)?.leaf_hash;
+      const leaf = known.get(event_id)?.entry.leaf_hash ?? fresh.get(event_id)?.leaf_hash;
       if (leaf === undefined) fresh.set(event_id, event);
       else if (leaf !== leaf_hash) return { conflict: event_id };
     }
     return { fresh: [...fresh.values()], known };
   }
 
+  /** All rows of one append. A list goes into SQLite as one value: a statement for each event costs more than its row. */
   #write(events: readonly AppendEvent[], facts: BatchFacts, head: HeadMark | undefined): void {
     const { sql } = this.ctx.storage;
     this.ctx.storage.transactionSync(() => {
       const { first_seq, time_ms, max_delay_seconds, kid } = facts;
       const row = [first_seq, events.length, time_ms, max_delay_seconds, kid, encodeBatch(events)];
       sql.exec("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", ...row);
-      events.forEach(({ event_id, salts = {} }, i) => {
-        sql.exec("INSERT INTO event_ids VALUES (?, ?)", event_id, first_seq + i);
-        for (const [name, salt] of Object.entries(salts)) {
-          sql.exec("INSERT INTO salts VALUES (?, ?, ?)", event_id, name, salt);
-        }
-      });
+      const ids = JSON.stringify(events.map(({ event_id }) => event_id));
+      sql.exec("INSERT INTO event_ids SELECT value, ? + key FROM json_each(?)", first_seq, ids);
+      const salts = events.flatMap(({ event_id, salts = {} }) =>
+        Object.entries(salts).map(([name, salt]) => [event_id, name, salt]),
+      );
+      for (const salt of salts) sql.exec("INSERT INTO salts VALUES (?, ?, ?)", ...salt);
       if (head !== undefined) {
         const { rev_seq, rev_hash, policy_version, policy_hash } = head;
         const mark = [rev_seq, rev_hash, policy_version, policy_hash, events.at(-1)!.event_id];
@@ -187,34 +192,37 @@ export class AuditLog extends DurableObject<Env> {
     });
   }
 
-  /** @param batches those read already: events of one ask mostly lie in one */
-  #find(eventId: string, batches: Batches = new Map()): Stored | undefined {
+  /** What is known of these ids; each batch that they lie in is read once. */
+  #find(ids: readonly string[]): Map<string, Stored> {
     const { sql } = this.ctx.storage;
-    const known = sql.exec<{ seq: number }>("SELECT seq FROM event_ids WHERE event_id = ?", eventId).toArray()[0];
-    if (known === undefined) return undefined;
-    const { seq } = known;
-    const at = `SELECT first_seq, time_ms, max_delay_seconds, kid FROM batches
-      WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1`;
-    const facts = sql.exec<BatchFacts & Record<string, SqlStorageValue>>(at, seq).one();
-    const { first_seq } = facts;
-    let entries = batches.get(first_seq);
-    if (entries === undefined) {
-      const text = "SELECT events FROM batches WHERE first_seq = ?";
-      entries = decodeBatch(sql.exec<{ events: string }>(text, first_seq).one().events);
-      batches.set(first_seq, entries);
+    const index = "SELECT event_id, seq FROM event_ids WHERE event_id IN (SELECT value FROM json_each(?))";
+    const known = new Map<string, Stored>();
+    const batches: Batches = new Map();
+    for (const { event_id, seq } of sql.exec<{ event_id: string; seq: number }>(index, JSON.stringify(ids)).toArray()) {
+      const at = `SELECT first_seq, time_ms, max_delay_seconds, kid FROM batches
+        WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1`;
+      const facts = sql.exec<BatchFacts & Record<string, SqlStorageValue>>(at, seq).one();
+      const { first_seq } = facts;
+      let entries = batches.get(first_seq);
+      if (entries === undefined) {
+        const text = "SELECT events FROM batches WHERE first_seq = ?";
+        entries = decodeBatch(sql.exec<{ events: string }>(text, first_seq).one().events);
+        batches.set(first_seq, entries);
+      }
+      known.set(event_id, { facts, entry: entries[seq - first_seq]!, seq });
     }
-    return { facts, entry: entries[seq - first_seq]!, seq };
+    return known;
   }
 
   /**
    * Ed25519 is deterministic and everything signed comes from the rows, so the same event has the same promise.
    * @throws `config.incomplete` when the key it was made with was removed from the keysets
    */
-  #promise({ facts, entry, seq }: Stored): string {
+  async #promise({ facts, entry, seq }: Stored): Promise<string> {
     const key = this.#keyOf(facts);
     if (key === undefined) throw new TalosError("config.incomplete", { missing: [`promise key ${facts.kid}`] });
     const payload = promisePayload(this.#name(), facts, seq, entry);
-    return jwsSign({ seed: b64uDecode(key.key), typ: "talos-promise+jwt", kid: facts.kid, payload });
+    return jwsSignNative({ seed: key.key, typ: "talos-promise+jwt", kid: facts.kid, payload });
   }
 
   #keyOf({ kid }: BatchFacts): KeysetKey | undefined {

@@ -1,6 +1,6 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { type AuditPromise, type Keysets, LIMITS } from "@talos/contracts";
-import { b64uDecode, b64uEncode, jwsVerify, leafHash, publicKey, uuidv7 } from "@talos/core";
+import { b64uDecode, b64uEncode, jwsSign, jwsVerify, leafHash, publicKey, uuidv7 } from "@talos/core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { testDatabase } from "../test/durable-objects/projector.ts";
 import type { AuditLog } from "./audit-log.ts";
@@ -73,6 +73,22 @@ describe("append", () => {
     expect(again.seqs).toEqual([2, 1, 1]);
     expect(again.promises.slice(1)).toEqual([promises[1], promises[1]]);
     expect((await log.status()).next_seq).toBe(3);
+  });
+
+  it("promises only what is asked for, and later exactly what would have been promised then", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(2026, 0, 1) });
+    const events = [event(), event(), event()];
+    expect(await log.append({ events, promises: 0 })).toEqual({ ok: true, promises: [], seqs: [0, 1, 2] });
+    vi.setSystemTime(Date.UTC(2026, 0, 2));
+    const { kid, key } = promiseKeys().find(({ status }) => status === "primary")!;
+    const expected = events.map(({ event_id, leaf_hash }, seq) => {
+      const facts = { max_delay_seconds: LIMITS.audit_max_delay_seconds, seq, time_ms: Date.UTC(2026, 0, 1) };
+      const payload = { event_id, leaf: leaf_hash, log: name, ...facts };
+      return jwsSign({ seed: b64uDecode(key), typ: "talos-promise+jwt", kid, payload }); // by the core's own signer
+    });
+    expect((await log.get(events[2]!.event_id))?.promise).toBe(expected[2]);
+    expect(await log.append({ events, promises: 1 })).toMatchObject({ ok: true, promises: expected.slice(0, 1) });
+    expect((await appended(events)).promises).toEqual(expected);
   });
 
   it("refuses a known id with another leaf, and then appends nothing of the whole batch", async () => {

@@ -50,12 +50,13 @@ export type Fault = { code: "contract.invalid" | "LIMIT_EXCEEDED"; event_id?: st
  * What is wrong with an append, if anything: sizes and shapes that the rows rely on.
  * @param leafHash RFC 6962 leaf hash of a body, base64url; a promise speaks of the leaf, so the log computes it itself
  */
-export function faultOf(events: readonly AppendEvent[], leafHash: (body: string) => string): Fault | undefined {
+export function faultOf(events: readonly AppendEvent[], leafHash: (body: Uint8Array) => string): Fault | undefined {
   if (events.length === 0) return { code: "contract.invalid" };
   if (events.length > LIMITS.audit_batch_events) return { code: "LIMIT_EXCEEDED" };
   let bytes = 0;
   for (const { event_id, body, leaf_hash, salts = {} } of events) {
-    const size = utf8.encode(body).length;
+    const encoded = utf8.encode(body);
+    const size = encoded.length;
     bytes += size;
     if (size > LIMITS.event_bytes || bytes > LIMITS.audit_batch_bytes) return { code: "LIMIT_EXCEEDED", event_id };
     const named = Object.entries(salts);
@@ -66,7 +67,7 @@ export function faultOf(events: readonly AppendEvent[], leafHash: (body: string)
       idIn(body) === event_id &&
       named.length <= 2 &&
       named.every(([name, salt]) => (name === "args" || name === "result") && SALT.test(salt)) &&
-      leafHash(body) === leaf_hash;
+      leafHash(encoded) === leaf_hash;
     if (!sound) return { code: "contract.invalid", event_id };
   }
   return undefined;

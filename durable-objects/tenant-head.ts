@@ -14,7 +14,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { type ErrorCode, LIMITS, TalosError } from "@talos/contracts";
-import { b64uDecode, filterBuild, headSign } from "@talos/core";
+import { filterBuild, jwsSignNative } from "@talos/core";
 import { withinMs } from "./deadline.ts";
 import type { Env } from "./env.ts";
 import { judgeStart } from "./head-order.ts";
@@ -71,7 +71,8 @@ export class TenantHead extends DurableObject<Env> {
       const as_of_ms = Date.now();
       const key = primaryKey(keysetsOf(this.env, as_of_ms), "head");
       const head = { ...this.#store.inForce()!, as_of_ms, tenant: this.#tenant };
-      return { ok: true, head: headSign({ seed: b64uDecode(key.key), kid: key.kid, head }) };
+      const jws = await jwsSignNative({ seed: key.key, typ: "talos-head+jwt", kid: key.kid, payload: head });
+      return { ok: true, head: jws };
     } catch (error) {
       return this.#failure("head", error);
     }
@@ -215,7 +216,7 @@ export class TenantHead extends DurableObject<Env> {
     const { events, next } = change;
     const log = this.env.AUDIT_LOGS.getByName(this.#tenant);
     const answer = await withinMs(
-      Promise.resolve(log.append({ events, head: next })),
+      Promise.resolve(log.append({ events, head: next, promises: 0 })),
       LIMITS.object_timeout_ms,
       "the log",
     )

@@ -63,9 +63,14 @@ export interface AppendAsk {
   events: AppendEvent[];
   /** set by TenantHead only */
   head?: HeadMark;
+  /**
+   * Promises are wanted of the first so many events, of all when absent. A promise follows from the rows, so whoever
+   * asks later gets the one that would have been given now.
+   */
+  promises?: number;
 }
 
-/** One promise (compact JWS) and one place in the log for each event, in order. */
+/** Promises (compact JWS) of as many events as asked, and one place in the log for each event, in order. */
 export type Appended =
   | { ok: true; promises: string[]; seqs: number[] }
   | { ok: false; code: ErrorCode; event_id?: string };

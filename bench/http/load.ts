@@ -30,6 +30,8 @@ export interface Order {
 export interface Result {
   per_second: number;
   ms: number[];
+  /** share of the run in which this process computed; near 1 the generator is what is measured */
+  busy: number;
 }
 
 function prove(order: Order): (i: number) => Proven {
@@ -130,13 +132,14 @@ async function run(order: Order): Promise<Result> {
   const sockets = await Promise.all(Array.from({ length: order.connections }, () => opened(Number(port), hostname)));
   const ms: number[] = [];
   let at = 0;
-  const begun = performance.now();
+  const [begun, cpu] = [performance.now(), process.cpuUsage()];
   try {
     await Promise.all(sockets.map((socket) => worker(socket, () => requests[at++], ms)));
   } finally {
     for (const socket of sockets) socket.removeAllListeners("close").destroy();
   }
-  return { per_second: order.count / ((performance.now() - begun) / 1_000), ms };
+  const [wallMs, { user, system }] = [performance.now() - begun, process.cpuUsage(cpu)];
+  return { per_second: (order.count / wallMs) * 1_000, ms, busy: (user + system) / 1_000 / wallMs };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -5,20 +5,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
-import { developmentKeysets, openSession, publish, type Session } from "../../test/fixtures.ts";
 import { freePort } from "../../scripts/dev/ports.ts";
+import { developmentKeysets, nowSeconds, openSession, publish, type Session } from "../../test/fixtures.ts";
 import { bundle } from "../bundle.ts";
 import { ROOT } from "../measure.ts";
 import { agent, chain, policy, publisher } from "../scene.ts";
 import { startScripts } from "../workerd.ts";
 import type { Order, Result } from "./load.ts";
 
+/** A session that ends sooner is not used for another run, which takes up to half a minute with its preparation. */
+const RENEW_SECONDS = 60;
+
 export interface Stack {
   origin: string;
   plain: string;
   aud: string;
   chain: string;
-  session: Session;
+  /** a session with room for `count` more requests in order, opened anew before it ends */
+  session(count: number): Promise<NonNullable<Order["session"]>>;
   load(order: Order): Promise<Result>;
   stop(): Promise<void>;
 }
@@ -57,12 +61,15 @@ export async function talosScript(port: number) {
   return { ...workerOptions, name: "talos", modules: await bundle("workers/index.ts"), bindings };
 }
 
-export async function startStack(): Promise<Stack> {
+export async function startStack(inspectorPort?: number): Promise<Stack> {
   const upstream = child("bench/http/upstream.ts");
   const url = `http://127.0.0.1:${await line(upstream)}/mcp`;
   const [port, state] = [await freePort(), await mkdtemp(join(tmpdir(), "talos-bench-"))];
   const plain = { name: "plain", modules: await bundle("bench/http/proxy.ts"), bindings: { UPSTREAM: url } };
-  const workerd = await startScripts([await talosScript(port), plain], { state, ports: { talos: port } });
+  const workerd = await startScripts([await talosScript(port), plain], {
+    ...{ state, ports: { talos: port } },
+    ...(inspectorPort === undefined ? {} : { inspectorPort }),
+  });
   const origin = workerd.origins.talos!;
   const aud = `${origin}/t/default`;
   const own = chain(aud, 1);
@@ -74,8 +81,20 @@ export async function startStack(): Promise<Stack> {
   };
   try {
     await publish(aud, publisher, policy(url));
+    let session: Session | undefined;
+    let sequence = 0;
     return {
-      ...{ origin, plain: workerd.origins.plain!, aud, chain: own, session: await openSession(aud, agent, own) },
+      ...{ origin, plain: workerd.origins.plain!, aud, chain: own },
+      async session(count) {
+        if (session === undefined || session.expires_at < nowSeconds() + RENEW_SECONDS) {
+          session = await openSession(aud, agent, own);
+          sequence = 0;
+        }
+        const { id, ticket, mac_key, expires_at } = session;
+        const from = sequence;
+        sequence += count;
+        return { id, ticket, mac_key: [...mac_key], expires_at, from };
+      },
       async load(order) {
         load.process.stdin!.write(`${JSON.stringify(order)}\n`);
         const answer = JSON.parse(await line(load)) as Result & { error?: string };

@@ -83,11 +83,11 @@ export class AuditLog extends RealLog {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, current(env));
   }
-  override append(ask: AppendAsk): Appended {
+  override append(ask: AppendAsk): Promise<Appended> {
     const outcome = ask.events.some(({ body }) => body.includes('"kind":"outcome"'));
     return as(outcome ? "log.outcome" : "log.other", { ok: true }, () =>
-      as("log", { ok: true }, () => {
-        const answer = super.append(ask);
+      as("log", { ok: true }, async () => {
+        const answer = await super.append(ask);
         if (answer.ok) recorded.push(...ask.events.map(({ body }) => body));
         return answer;
       }),

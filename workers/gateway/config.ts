@@ -44,7 +44,8 @@ export interface Config {
   head_keys: PublishedKey[];
   /** everything published in the DID document */
   published: PublicSigningKey[];
-  receipt: { kid: string; seed: Uint8Array };
+  /** `key` is the seed in base64url */
+  receipt: { kid: string; key: string; seed: Uint8Array };
   ip: { kid: string; key: Uint8Array };
   /** keyed `<tenant>/<server>` */
   credentials: Readonly<Record<string, UpstreamCredential>>;
@@ -143,7 +144,7 @@ function build({ env, mode, origin, tenants, publishers, credentials, keysets }:
     mcp: keyringLoad(purposes.mcp as SealingKey[], "mcp"),
     head_keys: published.filter((key) => key.purpose === "head").map(({ kid, x }) => ({ kid, x })),
     published,
-    receipt: { kid: receipt.kid, seed: b64uDecode(receipt.key) },
+    receipt: { kid: receipt.kid, key: receipt.key, seed: b64uDecode(receipt.key) },
     ip: { kid: ip.kid, key: b64uDecode(ip.key) },
     credentials,
     browser_origins: new Set((env.TALOS_BROWSER_ORIGINS ?? "").split(",").filter(Boolean)),

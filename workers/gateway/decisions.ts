@@ -3,7 +3,7 @@
  * question (third-party.ts). Source: contracts/spec/gateway.md#authorize.
  */
 import { type Decision, ERRORS } from "@talos/contracts";
-import { CORE_HASH, jcs, jwsSign, type RequestFacts } from "@talos/core";
+import { CORE_HASH, jcs, jwsSignNative, type RequestFacts } from "@talos/core";
 import type { AppContext } from "../shared/ports.ts";
 import { readBody, requireMediaType } from "../shared/request.ts";
 import { decide, type Evaluation, partsOf, refusal, release } from "./authorize.ts";
@@ -125,15 +125,15 @@ async function withReceipt(
   decision: Decision,
   event: Draft,
 ): Promise<Response> {
-  const [promise] = await append(evaluation.asker, [entryOf(event)]);
+  const [promise] = await append(evaluation.asker, [entryOf(event)], 1);
   c.set("promise", promise!);
-  return answer(c, evaluation, decision, receiptOf(evaluation, facts, decision, event.event_id));
+  return answer(c, evaluation, decision, await receiptOf(evaluation, facts, decision, event.event_id));
 }
 
 /** What anyone with the inputs can run again. Source: contracts/spec/audit.md#receipt. */
-function receiptOf(evaluation: Evaluation, facts: RequestFacts, decision: Decision, eventId: string): string {
+function receiptOf(evaluation: Evaluation, facts: RequestFacts, decision: Decision, eventId: string): Promise<string> {
   const { generation, asker } = evaluation;
-  const { kid, seed } = asker.config.receipt;
+  const { kid, key } = asker.config.receipt;
   const payload = {
     allow: decision.allow,
     code: decision.code,
@@ -149,5 +149,5 @@ function receiptOf(evaluation: Evaluation, facts: RequestFacts, decision: Decisi
     tenant: asker.tenant,
     time_ms: Date.now(),
   };
-  return jwsSign({ seed, typ: "talos-receipt+jwt", kid, payload });
+  return jwsSignNative({ seed: key, typ: "talos-receipt+jwt", kid, payload });
 }

@@ -34,17 +34,20 @@ export function entryOf(draft: Draft, salts: Readonly<Record<string, Uint8Array>
 
 /**
  * Append durably.
- * @returns one promise (JWS) an event, in order
+ * @param promises of how many of the events, from the first, the caller has a use for the promise
+ * @returns so many promises (JWS), in order
  * @throws `audit.unavailable` when the log cannot be asked; what the log itself answers
  */
-export async function append(asker: Asker, entries: Entry[]): Promise<string[]> {
+export async function append(asker: Asker, entries: Entry[], promises: number): Promise<string[]> {
   counters.log_appends += 1;
   let answer: Awaited<ReturnType<ReturnType<Asker["env"]["AUDIT_LOGS"]["getByName"]>["append"]>>;
   try {
-    answer = await within(Promise.resolve(asker.env.AUDIT_LOGS.getByName(asker.tenant).append({ events: entries })));
+    answer = await within(
+      Promise.resolve(asker.env.AUDIT_LOGS.getByName(asker.tenant).append({ events: entries, promises })),
+    );
     // What is no answer of a log promises nothing.
-    if (typeof answer?.ok !== "boolean" || (answer.ok && answer.promises?.length !== entries.length)) {
-      throw new Error("not one promise for each event");
+    if (typeof answer?.ok !== "boolean" || (answer.ok && answer.promises?.length !== promises)) {
+      throw new Error("not the promises that were asked for");
     }
   } catch (cause) {
     throw new TalosError("audit.unavailable", { tenant: asker.tenant }, { cause });
@@ -117,7 +120,7 @@ export function buffer(asker: Asker, draft: Draft): void {
   }
   const work = own.add(entryOf(draft), {
     wait: (ms) => scheduler.wait(ms),
-    append: (entries) => append(asker, entries),
+    append: (entries) => append(asker, entries, 0),
     lost: (entries, error) => {
       counters.events_lost += entries.length;
       asker.config.log("error", "audit.events_lost", { tenant: asker.tenant, count: entries.length, error });

@@ -76,7 +76,7 @@ export async function recordIntent(record: CallRecord, argsSalt: Uint8Array): Pr
     ...(args === undefined ? {} : { commitments: { args: commitTo(argsSalt, args) } }),
   };
   const entry = entryOf(draft, args === undefined ? {} : { args: argsSalt });
-  const [promise] = await append(evaluation.asker, [entry]);
+  const [promise] = await append(evaluation.asker, [entry], 1);
   return promise!;
 }
 
@@ -127,11 +127,11 @@ export async function recordOutcome(record: CallRecord, ending: Ending): Promise
 /** The call has been made, so its outcome gets a second try; the same event again is one event. */
 async function appendTwice(asker: Asker, entry: Entry): Promise<void> {
   try {
-    await append(asker, [entry]);
+    await append(asker, [entry], 0);
   } catch (error) {
     if (!(error instanceof TalosError) || error.code !== "audit.unavailable") throw error;
     await scheduler.wait(SECOND_TRY_MS);
-    await append(asker, [entry]);
+    await append(asker, [entry], 0);
   }
 }
 
