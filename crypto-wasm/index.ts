@@ -8,7 +8,7 @@ export * from "./audit.ts";
 export * from "./capability.ts";
 export { CORE_HASH } from "./core.ts";
 export * from "./encoding.ts";
-export { encodeRequest, REQUEST_HEADERS } from "./frame.ts";
+export { encodeRequest, frameBound, REQUEST_HEADERS } from "./frame.ts";
 export * from "./identity.ts";
 export * from "./in-force.ts";
 export * from "./proof.ts";

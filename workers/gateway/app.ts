@@ -4,16 +4,15 @@ import type { MiddlewareHandler } from "hono";
 import { logger } from "../shared/log.ts";
 import type { AppEnv, AuditQueryPort, AuthorizePort, Handlers } from "../shared/ports.ts";
 import { redactor } from "../shared/redact.ts";
-import { checkHeaders, newId, readBody, requireMediaType, takeTrace } from "../shared/request.ts";
+import { newId, readBody, readHeaders, requireMediaType } from "../shared/request.ts";
 import { decide, partsOf, pass, release } from "./authorize.ts";
 import { configOf } from "./config.ts";
 import { counters } from "./counters.ts";
 import { authorizeBatch, authorizeOne, refuse } from "./decisions.ts";
-import { decisionEvent } from "./events.ts";
+import { recordDecision } from "./decision-entry.ts";
 import { live, readiness } from "./health.ts";
 import { mcpDelete, mcpGet } from "./mcp/listen.ts";
 import { mcpPost } from "./mcp/post.ts";
-import { buffer } from "./record.ts";
 import { openSessionFor } from "./sessions.ts";
 import { getHead, putPolicy, revoke } from "./tenant.ts";
 import { evaluation, evaluations } from "./third-party.ts";
@@ -56,13 +55,8 @@ export const authorizePort: AuthorizePort = {
       pass(c, evaluation);
       await next();
       if (RECORDS_ITSELF.has(name)) return;
-      const facts = evaluation.decided.request!;
-      const event = await decisionEvent(c, evaluation, {
-        decision: evaluation.decided.decision,
-        facts,
-        status: c.res.status,
-      });
-      buffer(evaluation.asker, event);
+      const { decision, request } = evaluation.decided;
+      await recordDecision(c, evaluation, { decision, facts: request!, status: c.res.status });
     } finally {
       release(evaluation);
     }
@@ -82,19 +76,16 @@ export const context: MiddlewareHandler<AppEnv> = async (c, next) => {
   const requestId = newId(nowMs);
   c.set("now_ms", nowMs);
   c.set("request_id", requestId);
-  c.set("traceparent", takeTrace(c.req.raw.headers.get("traceparent")));
   c.set("log", (level, event, fields) => early(level, event, { request_id: requestId, ...fields }));
   await next();
   const { headers } = c.res;
   headers.set("x-request-id", requestId);
   headers.set("x-content-type-options", "nosniff");
   if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-  const own = {
-    "talos-class": c.get("tool_class"),
-    "talos-intent": c.get("intent_id"),
-    "talos-promise": c.get("promise"),
-  };
-  for (const [name, value] of Object.entries(own)) if (value !== undefined) headers.set(name, value);
+  const [toolClass, intent, promise] = [c.get("tool_class"), c.get("intent_id"), c.get("promise")];
+  if (toolClass !== undefined) headers.set("talos-class", toolClass);
+  if (intent !== undefined) headers.set("talos-intent", intent);
+  if (promise !== undefined) headers.set("talos-promise", promise);
 };
 
 /** Second of everything: refused here, a request still has its id on the answer. */
@@ -102,7 +93,7 @@ export const guard: MiddlewareHandler<AppEnv> = async (c, next) => {
   const { redact } = configOf(c.env, c.get("now_ms"));
   const requestId = c.get("request_id");
   c.set("log", logger(redact, { request_id: requestId }));
-  checkHeaders(c.req.raw.headers);
+  c.set("headers", readHeaders(c.req.raw.headers));
   await next();
 };
 

@@ -8,9 +8,14 @@ import {
   type Began,
   begin,
   type Decided,
+  type DecidedRead,
+  decideRead,
   encodeRequest,
+  type Finished,
   finish,
+  frameBound,
   NO_ANSWERS,
+  READ_FRAME_BYTES,
   recheck,
   REQUEST_HEADERS,
   type RequestHeaders,
@@ -32,12 +37,11 @@ import { exchange, holdAsked, holdForClass, holdInForce, learnExact, tryRefresh 
 /** Times a decision starts over because what is in force moved under it; then it is too unsettled to decide. */
 const ROUNDS = 4;
 
-/** A decided request. `generation` is held until {@link release}. */
+/** A decided request; `parts` has the times that it was decided at. `generation` is held until {@link release}. */
 export interface Evaluation {
   asker: Asker;
   parts: RequestParts;
   generation: Generation;
-  frame: Uint8Array;
   verdicts: Verdict[];
   answers: RevocationAnswers;
   decided: Decided;
@@ -64,9 +68,10 @@ export function partsOf(
   const { origin } = configOf(c.env, c.get("now_ms"));
   const url = new URL(c.req.url);
   const headers: RequestHeaders = {};
+  const given = c.get("headers");
   for (const name of REQUEST_HEADERS) {
-    const value = c.req.raw.headers.get(name);
-    if (value !== null) headers[name] = value;
+    const value = given[name];
+    if (value !== undefined) headers[name] = value;
   }
   return {
     surface,
@@ -81,8 +86,15 @@ export function partsOf(
   };
 }
 
-const encode = (parts: RequestParts, generation: Generation): Uint8Array =>
-  encodeRequest({ ...parts, now_ms: Date.now(), head_as_of_ms: generation.asOfMs });
+/** The parts as of now, under what is in force. */
+function at(parts: RequestParts, generation: Generation): RequestParts {
+  parts.now_ms = Date.now();
+  parts.head_as_of_ms = generation.asOfMs;
+  return parts;
+}
+
+/** The frame that was decided on. */
+export const frameOf = ({ parts }: Evaluation): Uint8Array => encodeRequest(parts);
 
 const MAC_BEGAN: Began = { status: "checks", checks: [], class: "read" };
 const isMac = (parts: RequestParts): boolean =>
@@ -93,22 +105,27 @@ export async function evaluate(asker: Asker, parts: RequestParts): Promise<Evalu
   let generation = await holdInForce(asker);
   try {
     for (let round = 0; round < ROUNDS; round += 1) {
-      let frame = encode(parts, generation);
-      // The MAC form is for reads only and has nothing for WebCrypto: finish checks all of it in one call.
-      const began: Began = isMac(parts) ? MAC_BEGAN : begin(frame, generation.policy, asker.config.tickets);
+      // The MAC form is for reads only and has nothing for WebCrypto: one call of the core checks all of it.
+      const mac = isMac(parts);
+      const began: Began = mac
+        ? MAC_BEGAN
+        : begin(encodeRequest(at(parts, generation)), generation.policy, asker.config.tickets);
       const base = { asker, parts, answers: NO_ANSWERS };
       if (began.status === "refused") {
-        return { ...base, generation, frame, verdicts: [], decided: { status: "decided", decision: began.decision } };
+        return { ...base, generation, verdicts: [], decided: { status: "decided", decision: began.decision } };
       }
       const { policy } = generation;
       generation = await holdForClass(asker, generation, began.class ?? "read");
       if (generation.policy !== policy) continue;
       const verdicts = began.checks.length === 0 ? [] : await verifyChecks(began.checks);
-      frame = encode(parts, generation);
-      const settled = await settle(asker, generation, (answers) =>
-        finish(frame, generation.policy, generation.filter, asker.config.tickets, verdicts, answers),
-      );
-      if (settled !== undefined) return { ...base, generation, frame, verdicts, ...settled };
+      at(parts, generation);
+      const short = mac && frameBound(parts) <= READ_FRAME_BYTES;
+      const settled = await settle(asker, generation, (answers) => {
+        const { policy, filter } = generation;
+        if (short && answers === NO_ANSWERS) return decideRead(parts, policy, filter, asker.config.tickets);
+        return finish(encodeRequest(parts), policy, filter, asker.config.tickets, verdicts, answers);
+      });
+      if (settled !== undefined) return { ...base, generation, verdicts, ...settled };
       await tryRefresh(asker);
       generation = exchange(asker.tenant, generation);
     }
@@ -123,7 +140,7 @@ export async function evaluate(asker: Asker, parts: RequestParts): Promise<Evalu
 async function settle(
   asker: Asker,
   generation: Generation,
-  run: (answers: RevocationAnswers) => ReturnType<typeof finish>,
+  run: (answers: RevocationAnswers) => Finished | DecidedRead,
 ): Promise<{ decided: Decided; answers: RevocationAnswers } | undefined> {
   let answers = NO_ANSWERS;
   const asked = new Set<string>();
@@ -149,13 +166,13 @@ export async function again(evaluation: Evaluation, ask: boolean): Promise<Decid
     if (ask || round > 0) evaluation.generation = await holdAsked(asker, evaluation.generation);
     else evaluation.generation = exchange(asker.tenant, evaluation.generation);
     const { generation } = evaluation;
-    const frame = encode(parts, generation);
+    const frame = encodeRequest(at(parts, generation));
     const settled = await settle(asker, generation, (answers) =>
       recheck(frame, generation.policy, generation.filter, asker.config.tickets, verdicts, answers),
     );
     if (settled === undefined) continue;
     const decided = withFacts(settled.decided, evaluation.decided);
-    Object.assign(evaluation, { ...settled, decided, frame });
+    Object.assign(evaluation, { ...settled, decided });
     return decided;
   }
   throw new TalosError("REVOCATION_STALE", { why: "what is in force keeps moving" });
@@ -206,7 +223,8 @@ export async function decide(c: AppContext, parts: RequestParts, options: AskOpt
     const slot = decided.decision.allow ? options.slot?.(decided) : undefined;
     const taken = await admit(asker, evaluation.generation.policy, decided.request, slot);
     if (taken !== undefined) evaluation.slot = taken;
-    const grave = RANK[gravest(decided)] >= RANK.destructive;
+    // A MAC proves reads only, so nothing grave was allowed under one.
+    const grave = decided.request.form !== "session_mac" && RANK[gravest(decided)] >= RANK.destructive;
     if (grave && someAllowed(decided)) await again(evaluation, true);
     return evaluation;
   } catch (error) {

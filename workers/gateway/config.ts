@@ -72,16 +72,19 @@ const RAW = [
   "DATABASE_URL",
 ] as const satisfies readonly (keyof Env)[];
 
-let kept: { raw: (string | undefined)[]; read: Read } | undefined;
+let kept: { env: Env; raw: (string | undefined)[]; read: Read } | undefined;
 
 /**
  * The configuration of this isolate. The same variables give the same object, so keyrings are loaded once.
  * @throws `config.incomplete`
  */
 export function configOf(env: Env, nowMs: number): Config {
-  const raw = RAW.map((name) => env[name]);
-  if (kept === undefined || raw.some((value, i) => value !== kept?.raw[i]))
-    kept = { raw, read: readConfig(env, nowMs) };
+  // The platform gives one and the same object to all requests of an isolate.
+  if (kept === undefined || kept.env !== env) {
+    const raw = RAW.map((name) => env[name]);
+    const same = kept?.raw.every((value, i) => value === raw[i]);
+    kept = { env, raw, read: kept !== undefined && same === true ? kept.read : readConfig(env, nowMs) };
+  }
   const { read } = kept;
   if (!read.ok) throw new TalosError("config.incomplete", { missing: read.missing });
   if (nowMs >= read.config.valid_until * 1_000)

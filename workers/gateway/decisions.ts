@@ -3,12 +3,12 @@
  * question (third-party.ts). Source: contracts/spec/gateway.md#authorize.
  */
 import { type Decision, ERRORS } from "@talos/contracts";
-import { CORE_HASH, jcs, jwsSignNative, type RequestFacts } from "@talos/core";
+import { CORE_HASH, jcs, jwsSignNative, ReadFacts, type RequestFacts } from "@talos/core";
 import type { AppContext } from "../shared/ports.ts";
 import { readBody, requireMediaType } from "../shared/request.ts";
 import { decide, type Evaluation, partsOf, refusal, release } from "./authorize.ts";
-import { decisionEvent, type Draft } from "./events.ts";
-import { append, buffer, entryOf } from "./record.ts";
+import { decisionEntry, recordDecision } from "./decision-entry.ts";
+import { append, buffer, type Entry } from "./record.ts";
 import { decideInner, outsider } from "./third-party.ts";
 
 /** Codes of steps 1 to 8: those are failures of the request, not answers about the call (capability.md#decision). */
@@ -37,7 +37,9 @@ async function decided(c: AppContext, surface: "authorize" | "authorize.batch"):
 }
 
 /** Whether the body, which the core has read and accepted, is a third party's. */
-function asksForAnother({ parts }: Evaluation): boolean {
+function asksForAnother({ parts, decided: { decision, request } }: Evaluation): boolean {
+  // An allowed question of a third party has inner decisions, and then the core gives no short facts.
+  if (decision.allow && request instanceof ReadFacts) return false;
   return Object.hasOwn(JSON.parse(jcs(parts.body)) as object, "context");
 }
 
@@ -58,13 +60,9 @@ export async function authorizeOne(c: AppContext): Promise<Response> {
       return await withReceipt(c, evaluation, { ...own!.facts, request_hash: facts.request_hash }, said, own!.event);
     }
     if (!decision.allow && BEFORE_NINE.has(decision.code)) return await refuse(c, evaluation);
-    const event = await decisionEvent(c, evaluation, {
-      decision,
-      facts,
-      status: 200,
-      meta: { receipt: facts.receipt },
-    });
-    if (!facts.receipt) {
+    const { receipt } = facts;
+    const event = await decisionEntry(c, evaluation, { decision, facts, status: 200, meta: { receipt } });
+    if (!receipt) {
       buffer(evaluation.asker, event);
       return answer(c, evaluation, decision);
     }
@@ -85,10 +83,7 @@ export async function authorizeBatch(c: AppContext): Promise<Response> {
     if (!decision.allow && BEFORE_NINE.has(decision.code) && decisions.length === 0) return await refuse(c, evaluation);
     for (const [i, one] of decisions.entries()) {
       const meta = { items: decisions.length };
-      buffer(
-        evaluation.asker,
-        await decisionEvent(c, evaluation, { decision: one, facts, status: 200, need: facts.needs[i], meta }),
-      );
+      await recordDecision(c, evaluation, { decision: one, facts, status: 200, need: facts.needs[i], meta });
     }
     return c.json({ decisions, ...standing(c, evaluation) });
   } finally {
@@ -100,10 +95,7 @@ export async function authorizeBatch(c: AppContext): Promise<Response> {
 export async function refuse(c: AppContext, evaluation: Evaluation): Promise<never> {
   const { decision, request } = evaluation.decided;
   const failure = refusal(decision, !BEFORE_NINE.has(decision.code) || decision.code === "PROOF_INVALID");
-  buffer(
-    evaluation.asker,
-    await decisionEvent(c, evaluation, { decision, facts: request!, status: ERRORS[failure.code].status }),
-  );
+  await recordDecision(c, evaluation, { decision, facts: request!, status: ERRORS[failure.code].status });
   throw failure;
 }
 
@@ -123,9 +115,9 @@ async function withReceipt(
   evaluation: Evaluation,
   facts: RequestFacts,
   decision: Decision,
-  event: Draft,
+  event: Entry,
 ): Promise<Response> {
-  const [promise] = await append(evaluation.asker, [entryOf(event)], 1);
+  const [promise] = await append(evaluation.asker, [event], 1);
   c.set("promise", promise!);
   return answer(c, evaluation, decision, await receiptOf(evaluation, facts, decision, event.event_id));
 }

@@ -34,13 +34,32 @@ async function importIpKey(config: Config): Promise<CryptoKey> {
   return key;
 }
 
-/** The client's address under the `ip` keyset; absent when the platform names none. */
-async function clientIp(c: AppContext, config: Config): Promise<Partial<HttpFacts>> {
-  const address = c.req.raw.headers.get("cf-connecting-ip");
-  if (address === null) return {};
+/** Addresses remembered under their hash: those of the agents that keep asking. Beyond, all are worked out anew. */
+const ADDRESSES = 4_096;
+const addresses = new WeakMap<Config, Map<string, ClientIp>>();
+
+type ClientIp = Pick<HttpFacts, "client_ip_hash" | "client_ip_hash_alg" | "client_ip_hash_key_id">;
+const NO_ADDRESS: ClientIp = {};
+
+/** The client's address under the `ip` keyset; empty when the platform names none. A promise for a new address only. */
+export function clientIp(c: AppContext, config: Config): ClientIp | Promise<ClientIp> {
+  const address = c.get("headers")["cf-connecting-ip"];
+  if (address === undefined) return NO_ADDRESS;
+  return addresses.get(config)?.get(address) ?? hashAddress(address, config);
+}
+
+async function hashAddress(address: string, config: Config): Promise<ClientIp> {
   const key = keys.get(config) ?? (await importIpKey(config));
   const mac = await crypto.subtle.sign("HMAC", key, encoder.encode(address));
-  return { client_ip_hash: hex(mac), client_ip_hash_alg: "HMAC-SHA256", client_ip_hash_key_id: config.ip.kid };
+  const hashed: ClientIp = {
+    client_ip_hash: hex(mac),
+    client_ip_hash_alg: "HMAC-SHA256",
+    client_ip_hash_key_id: config.ip.kid,
+  };
+  let known = addresses.get(config);
+  if (known === undefined || known.size >= ADDRESSES) addresses.set(config, (known = new Map()));
+  known.set(address, hashed);
+  return hashed;
 }
 
 /** The request as an event names it: method and path template, never the path with its values. */

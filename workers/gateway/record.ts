@@ -111,14 +111,14 @@ export class EventBuffer {
 
 const buffers = new Map<string, EventBuffer>();
 
-/** Record a decision that dispatched nothing, within the window that the specification states. */
-export function buffer(asker: Asker, draft: Draft): void {
+/** What waits for the next flush; see {@link EventBuffer}. */
+export function buffer(asker: Asker, entry: Entry): void {
   let own = buffers.get(asker.tenant);
   if (own === undefined) {
     own = new EventBuffer();
     buffers.set(asker.tenant, own);
   }
-  const work = own.add(entryOf(draft), {
+  const work = own.add(entry, {
     wait: (ms) => scheduler.wait(ms),
     append: (entries) => append(asker, entries, 0),
     lost: (entries, error) => {

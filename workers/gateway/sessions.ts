@@ -2,14 +2,15 @@
 import { openSession } from "@talos/core";
 import type { AppContext } from "../shared/ports.ts";
 import { randomBytes } from "../shared/request.ts";
-import { evaluationOf } from "./authorize.ts";
+import { evaluationOf, frameOf } from "./authorize.ts";
 
 /** Behind `holder`: the chain and its proof hold; the core decides once more and seals nothing without an allow. */
 export async function openSessionFor(c: AppContext): Promise<Response> {
-  const { asker, frame, generation, verdicts, answers } = evaluationOf(c);
+  const evaluation = evaluationOf(c);
+  const { asker, generation, verdicts, answers } = evaluation;
   const { config } = asker;
   const { response } = openSession({
-    frame,
+    frame: frameOf(evaluation),
     policy: generation.policy,
     filter: generation.filter,
     tickets: config.tickets,

@@ -9,8 +9,8 @@ import { PublicError } from "../shared/errors.ts";
 import type { AppContext } from "../shared/ports.ts";
 import { admit } from "./admission.ts";
 import { type Evaluation, evaluationOf } from "./authorize.ts";
-import { decisionEvent, type Draft } from "./events.ts";
-import { buffer } from "./record.ts";
+import { decisionEntry } from "./decision-entry.ts";
+import { buffer, type Entry } from "./record.ts";
 
 /** `authzen.evaluation`: behind the grant, which the surface's middleware has decided. */
 export async function evaluation(c: AppContext): Promise<Response> {
@@ -46,7 +46,7 @@ export interface InnerOutcome {
   decision: Decision;
   /** of the inner caller, once authenticated */
   facts?: RequestFacts;
-  event: Draft;
+  event: Entry;
 }
 
 /**
@@ -94,10 +94,10 @@ async function innerEvent(
   decision: Decision,
   facts: RequestFacts | undefined,
   items: number,
-): Promise<Draft> {
+): Promise<Entry> {
   const meta = { third_party: true, ...(items > 1 ? { items } : {}) };
   const base = { decision, facts: outer.decided.request!, status: 200, need: facts?.needs[0], meta };
-  if (facts === undefined) return decisionEvent(c, outer, base);
+  if (facts === undefined) return decisionEntry(c, outer, base);
   const { sub: did, jkt, root_sub, root_link } = facts;
-  return decisionEvent(c, outer, { ...base, on_behalf: { did, jkt, root_sub, root_link } });
+  return decisionEntry(c, outer, { ...base, on_behalf: { did, jkt, root_sub, root_link } });
 }

@@ -7,6 +7,7 @@ import type { RequestFacts, ToolClass } from "@talos/core";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Env } from "../env.ts";
 import type { Log } from "./log.ts";
+import type { Fields } from "./request.ts";
 
 /** What the middleware puts on the context of every request. */
 export interface Vars {
@@ -14,7 +15,8 @@ export interface Vars {
   request_id: string;
   /** unix ms when the request arrived */
   now_ms: number;
-  traceparent: string;
+  /** the header fields, read once */
+  headers: Fields;
   log: Log;
   /** set once a route matched */
   surface: SurfaceName;

@@ -14,9 +14,16 @@ export function randomBytes(count: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(count));
 }
 
+const ID_BYTES = 10;
+/** Drawn for a hundred ids at once; each byte is handed out once. */
+let pool: Uint8Array = new Uint8Array(0);
+
 /** A new UUIDv7 (RFC 9562 §5.7) at `nowMs`. */
 export function newId(nowMs: number): string {
-  return uuidv7(nowMs, randomBytes(10));
+  if (pool.byteLength < ID_BYTES) pool = randomBytes(100 * ID_BYTES);
+  const random = pool.subarray(0, ID_BYTES);
+  pool = pool.subarray(ID_BYTES);
+  return uuidv7(nowMs, random);
 }
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -25,21 +32,30 @@ const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toSt
  * The `traceparent` to pass on: the caller's trace with a span of ours, or a trace of our own when there is none.
  * A value that is not exactly version 00 is not passed on (W3C Trace Context §3.2.2.3).
  */
-export function takeTrace(incoming: string | null): string {
-  const match = incoming === null ? null : TRACEPARENT.exec(incoming);
+export function takeTrace(incoming: string | undefined): string {
+  const match = incoming === undefined ? null : TRACEPARENT.exec(incoming);
   const usable = match !== null && match[1] !== NO_TRACE && match[2] !== NO_SPAN;
   const trace = usable ? match[1] : hex(randomBytes(16));
   return `00-${trace}-${hex(randomBytes(8))}-${usable ? match[3] : "00"}`;
 }
 
+/** Header fields by lower-case name. */
+export type Fields = Readonly<Record<string, string | undefined>>;
+
 /**
- * Refuse header fields that together exceed `header_bytes`, counted as on the wire (`name: value CRLF`).
+ * The header fields of a request, read once: each look-up in the platform's own object costs as much as a whole
+ * reading. Fields that together exceed `header_bytes`, counted as on the wire (`name: value CRLF`), are refused.
  * @throws `request.header_too_large`
  */
-export function checkHeaders(headers: Headers): void {
+export function readHeaders(headers: Headers): Fields {
+  const fields: Record<string, string> = Object.create(null);
   let bytes = 0;
-  for (const [name, value] of headers) bytes += name.length + value.length + 4;
+  for (const [name, value] of headers) {
+    bytes += name.length + value.length + 4;
+    fields[name] = value;
+  }
   if (bytes > LIMITS.header_bytes) throw new TalosError("request.header_too_large", { bytes });
+  return fields;
 }
 
 /**
@@ -88,7 +104,11 @@ export async function readBody(request: Request, limit: number = LIMITS.body_byt
   if (declared !== null && Number(declared) > limit) throw new TalosError("request.body_too_large", { declared });
   let body: Uint8Array | null;
   try {
-    body = await readBounded(request.body, limit);
+    // A declared length bounds what the platform takes, and taking it whole is a third of the price of a reader.
+    if (declared !== null && request.headers.get("transfer-encoding") === null) {
+      const whole = new Uint8Array(await request.arrayBuffer());
+      body = whole.byteLength > limit ? null : whole;
+    } else body = await readBounded(request.body, limit);
   } catch (cause) {
     throw new TalosError("request.malformed", { why: "the body broke off" }, { cause });
   }

@@ -6,11 +6,11 @@
 import { type ServerEntry, TalosError } from "@talos/contracts";
 import { named, PublicError } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
-import { readBody } from "../../shared/request.ts";
+import { readBody, takeTrace } from "../../shared/request.ts";
 import { decide, type Evaluation, partsOf, release } from "../authorize.ts";
 import { configOf } from "../config.ts";
-import { decisionEvent, type Meta } from "../events.ts";
-import { buffer } from "../record.ts";
+import { recordDecision } from "../decision-entry.ts";
+import type { Meta } from "../events.ts";
 import { refuse, refuseKnown } from "./refuse.ts";
 import { checkOrigin, openSessionId, protocolVersion, serverOf } from "./session.ts";
 import { pump } from "./stream.ts";
@@ -60,7 +60,7 @@ async function ask(
     session,
     ...(version === undefined ? {} : { protocol_version: version }),
     ...(last === null ? {} : { last_event_id: last }),
-    traceparent: c.get("traceparent"),
+    traceparent: takeTrace(c.get("headers").traceparent),
     signal,
   });
   if (answer.status >= 200 && answer.status <= 299) return answer;
@@ -71,9 +71,9 @@ async function ask(
   throw new TalosError("upstream.invalid", detail);
 }
 
-async function recordDecision({ c, evaluation, meta }: Opened): Promise<void> {
+async function record({ c, evaluation, meta }: Opened): Promise<void> {
   const { decision, request } = evaluation.decided;
-  buffer(evaluation.asker, await decisionEvent(c, evaluation, { decision, facts: request!, status: 200, meta }));
+  await recordDecision(c, evaluation, { decision, facts: request!, status: 200, meta });
 }
 
 export async function mcpGet(c: AppContext): Promise<Response> {
@@ -81,7 +81,7 @@ export async function mcpGet(c: AppContext): Promise<Response> {
   const { evaluation, server, session } = opened;
   const signal = new AbortController();
   try {
-    await recordDecision(opened);
+    await record(opened);
     const answer = await ask(opened, "GET", signal);
     if (answer.type !== "sse" || answer.body === null)
       throw new TalosError("upstream.invalid", { why: "no stream", server: server.name });
@@ -105,7 +105,7 @@ export async function mcpGet(c: AppContext): Promise<Response> {
 export async function mcpDelete(c: AppContext): Promise<Response> {
   const opened = await open(c, "mcp.delete");
   try {
-    await recordDecision(opened);
+    await record(opened);
     await ask(opened, "DELETE", new AbortController());
     return new Response(null, { status: 204 });
   } finally {

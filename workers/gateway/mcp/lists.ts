@@ -3,7 +3,7 @@
  * Source: contracts/spec/gateway.md#mcp-streamable-http-2025-11-25.
  */
 import { filterList, type ToolClass } from "@talos/core";
-import type { Evaluation } from "../authorize.ts";
+import { type Evaluation, frameOf } from "../authorize.ts";
 
 interface Listed {
   member: "tools" | "resources" | "resourceTemplates" | "prompts";
@@ -36,8 +36,15 @@ export function shownResult(evaluation: Evaluation, method: string, result: unkn
       typeof entry === "object" && entry !== null && typeof (entry as Entry)[list.name] === "string",
   );
   const names = entries.map((entry) => entry[list.name] as string);
-  const { generation, frame, verdicts, asker } = evaluation;
-  const { allowed, classes } = filterList(frame, generation.policy, asker.config.tickets, verdicts, list.kind, names);
+  const { generation, verdicts, asker } = evaluation;
+  const { allowed, classes } = filterList(
+    frameOf(evaluation),
+    generation.policy,
+    asker.config.tickets,
+    verdicts,
+    list.kind,
+    names,
+  );
   const shown = entries.flatMap((entry, i) => (allowed[i] === true ? [withClass(entry, classes[i] ?? null)] : []));
   return { ...own, [list.member]: shown };
 }

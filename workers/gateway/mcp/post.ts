@@ -9,11 +9,10 @@ import { LIMITS, TalosError } from "@talos/contracts";
 import type { RequestFacts } from "@talos/core";
 import { named, PublicError } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
-import { randomBytes, readBody, requireMediaType } from "../../shared/request.ts";
+import { randomBytes, readBody, requireMediaType, takeTrace } from "../../shared/request.ts";
 import { decide, partsOf, release } from "../authorize.ts";
 import { configOf } from "../config.ts";
-import { decisionEvent } from "../events.ts";
-import { buffer } from "../record.ts";
+import { recordDecision } from "../decision-entry.ts";
 import { type Dispatch, metaOf, prepare } from "./dispatch.ts";
 import { refuse, refuseKnown } from "./refuse.ts";
 import { type CallRecord, type Ending, recordIntent, recordOutcome } from "./outcome.ts";
@@ -51,10 +50,7 @@ export async function mcpPost(c: AppContext): Promise<Response> {
   }
   if (dispatch.text === undefined) {
     try {
-      buffer(
-        evaluation.asker,
-        await decisionEvent(c, evaluation, { decision: evaluation.decided.decision, facts, status: 202, meta }),
-      );
+      await recordDecision(c, evaluation, { decision: evaluation.decided.decision, facts, status: 202, meta });
     } finally {
       release(evaluation);
     }
@@ -101,7 +97,7 @@ const send = (dispatch: Dispatch, signal: AbortController): Promise<UpstreamAnsw
     body: dispatch.text!,
     ...(dispatch.session === undefined ? {} : { session: dispatch.session }),
     ...(version === undefined ? {} : { protocol_version: version }),
-    traceparent: dispatch.c.get("traceparent"),
+    traceparent: takeTrace(dispatch.c.get("headers").traceparent),
     signal,
   });
 };
@@ -110,10 +106,7 @@ const send = (dispatch: Dispatch, signal: AbortController): Promise<UpstreamAnsw
 async function forwardPlain(dispatch: Dispatch, signal: AbortController): Promise<UpstreamAnswer> {
   const { c, evaluation, meta } = dispatch;
   const facts: RequestFacts = evaluation.decided.request!;
-  buffer(
-    evaluation.asker,
-    await decisionEvent(c, evaluation, { decision: evaluation.decided.decision, facts, status: 200, meta }),
-  );
+  await recordDecision(c, evaluation, { decision: evaluation.decided.decision, facts, status: 200, meta });
   return checkStatus(dispatch, await send(dispatch, signal));
 }
 

@@ -3,8 +3,8 @@ import { ERRORS, type TalosError } from "@talos/contracts";
 import { RPC, withRpcNumber } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
 import { type Evaluation, refusal, release } from "../authorize.ts";
-import { decisionEvent, type Meta } from "../events.ts";
-import { buffer } from "../record.ts";
+import { recordDecision } from "../decision-entry.ts";
+import type { Meta } from "../events.ts";
 
 /** Record a denied decision and throw it. */
 export async function refuse(c: AppContext, evaluation: Evaluation, meta: Meta): Promise<never> {
@@ -26,10 +26,7 @@ export async function refuseKnown(
     const facts = evaluation.decided.request!;
     const { decision } = evaluation.decided;
     const said = decision.allow ? { allow: false, code: failure.code } : decision;
-    buffer(
-      evaluation.asker,
-      await decisionEvent(c, evaluation, { decision: said, facts, status: ERRORS[failure.code].status, meta }),
-    );
+    await recordDecision(c, evaluation, { decision: said, facts, status: ERRORS[failure.code].status, meta });
   } finally {
     release(evaluation);
   }
