@@ -57,7 +57,10 @@ async function hashAddress(address: string, config: Config): Promise<ClientIp> {
     client_ip_hash_key_id: config.ip.kid,
   };
   let known = addresses.get(config);
-  if (known === undefined || known.size >= ADDRESSES) addresses.set(config, (known = new Map()));
+  if (known === undefined || known.size >= ADDRESSES) {
+    known = new Map();
+    addresses.set(config, known);
+  }
   known.set(address, hashed);
   return hashed;
 }
