@@ -1,11 +1,13 @@
 /**
  * Where each kind of test runs.
- * - `unit`: pure modules, under Node, beside what they test (`*.test.ts`).
+ * - `unit`: pure modules, under Node, beside what they test (`*.test.ts`), and simulations, in which an object's class
+ *   runs under Node over a SQLite of its own.
  * - `workers`: inside workerd, never in a simulation of it (`*.worker.test.ts`); real Durable Objects and KV, with a
  *   projector that tests can make fail.
  * - `integration`: whole stacks over loopback, started by the tests themselves; one file at a time, and only when the
  *   others are done: each stack is several processes, and what it does in time must not depend on who else computes.
  */
+import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { testBindings } from "./test/support/worker-bindings.ts";
@@ -14,10 +16,13 @@ export default defineConfig({
   test: {
     projects: [
       {
+        resolve: {
+          alias: { "cloudflare:workers": fileURLToPath(new URL("test/support/workers-module.ts", import.meta.url)) },
+        },
         test: {
           name: "unit",
           testTimeout: 30_000,
-          include: ["{contracts,crypto-wasm,durable-objects,workers,sdk,scripts}/**/*.test.ts"],
+          include: ["{contracts,crypto-wasm,durable-objects,workers,sdk,scripts,test/simulation}/**/*.test.ts"],
           exclude: ["**/*.worker.test.ts", "**/node_modules/**", "**/target/**"],
         },
       },

@@ -23,7 +23,7 @@ type Row = Record<string, SqlStorageValue>;
 const SWEEP_MS = 60_000;
 /** With the rows at their bound, a scan for reclaimable ones at most this often, so that a flood cannot buy scans. */
 const SCAN_MS = 1_000;
-/** Nonces outlive their proof by this, should a new host's clock be behind the old one's. */
+/** Nonces outlive their proof and buckets their use by this, should a new host's clock be behind the old one's. */
 const CLOCK_MARGIN_MS = LIMITS.proof_skew_seconds * 1000;
 
 /** One bucket of the chain and everything its rows say of it. */
@@ -110,6 +110,17 @@ export class CapabilityGate extends DurableObject<Env> {
     this.#write(ask, entries, nowMs);
     const held = lease === undefined ? {} : { lease: { granted: lease.granted, until_ms: lease.until_ms } };
     return { ok: true, remaining: drawn.remaining, ...held };
+  }
+
+  /**
+   * Keep the slot of a call that still runs.
+   * @returns false when its time was over: it may be another's by now, and the call goes on without one
+   */
+  keep(slotId: string, ttlMs: number): boolean {
+    const nowMs = Date.now();
+    const until = nowMs + Math.min(ttlMs, LIMITS.gate_slot_ttl_ms);
+    const sql = "UPDATE slots SET until_ms = max(until_ms, ?) WHERE id = ? AND until_ms > ? RETURNING id";
+    return this.ctx.storage.sql.exec(sql, until, slotId, nowMs).toArray().length > 0;
   }
 
   /** Free a slot before its time is over. One that is free already, or never was, is no error. */
@@ -238,7 +249,7 @@ export class CapabilityGate extends DurableObject<Env> {
     this.#scannedMs = nowMs;
     this.#rows = undefined;
     this.ctx.storage.transactionSync(() => {
-      sql.exec("DELETE FROM buckets WHERE full_at_ms <= ?", nowMs);
+      sql.exec("DELETE FROM buckets WHERE full_at_ms <= ?", nowMs - CLOCK_MARGIN_MS);
       // What a bucket could not hold beside a lease must not flow in once the lease's row is gone. How much that was
       // only a request's rate class can tell, so such a bucket fills from the end of the lease: later than it might.
       sql.exec(

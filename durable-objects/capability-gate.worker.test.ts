@@ -99,9 +99,20 @@ describe("buckets", () => {
     expect(await runDurableObjectAlarm(gate)).toBe(true);
     expect(await rows("buckets")).toBe(2);
     pass(2_000); // the link's inflow is half the root's
+    pass(LIMITS.proof_skew_seconds * 1000); // and another host's clock may be behind
     expect(await runDurableObjectAlarm(gate)).toBe(true);
     expect(await rows("buckets")).toBe(0);
     expect(await runDurableObjectAlarm(gate)).toBe(false); // nothing left to come again for
+  });
+
+  it("that were just full are not full for a host whose clock is behind", async () => {
+    await admit({ cost: 3 });
+    pass(3_000);
+    expect(await runDurableObjectAlarm(gate)).toBe(true);
+    await evictDurableObject(gate);
+    pass(-2_000);
+    expect(await admit({ cost: 2 })).toEqual({ ok: false, code: "rate.exhausted", retry_after_ms: 1_000 });
+    expect(codes([await admit({ cost: 1 })])).toEqual(["ok"]);
   });
 
   it("are bounded in number, and make room when they can", async () => {
@@ -207,6 +218,24 @@ describe("slots", () => {
     expect(codes([await admit(slot("c"))])).toEqual(["concurrency.exhausted"]);
     pass(1);
     expect(codes([await admit(slot("c")), await admit(slot("d"))])).toEqual(["ok", "concurrency.exhausted"]);
+  });
+
+  it("are kept while the call runs, and once their time is over they are nobody's to keep", async () => {
+    const ttl = LIMITS.gate_slot_ttl_ms;
+    await admit(slot("a"));
+    await admit(slot("b"));
+    for (let i = 0; i < 5; i += 1) {
+      pass(LIMITS.slot_keep_ms);
+      expect(await gate.keep("a", ttl)).toBe(true);
+    }
+    expect(codes([await admit(slot("c")), await admit(slot("d"))])).toEqual(["ok", "concurrency.exhausted"]);
+    expect(await gate.keep("b", ttl)).toBe(false); // its place is c's
+    await gate.release("a");
+    expect(await gate.keep("a", ttl)).toBe(false);
+    expect(codes([await admit(slot("d"))])).toEqual(["ok"]);
+    expect(await gate.keep("d", 1_000 * ttl)).toBe(true); // no longer than any
+    pass(ttl);
+    expect(codes([await admit(slot("e")), await admit(slot("f"))])).toEqual(["ok", "ok"]);
   });
 
   it("of one class do not count for another", async () => {

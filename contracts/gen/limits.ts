@@ -182,8 +182,10 @@ export const LIMITS = {
   gate_buckets: 4096,
   /** entries. 700 signed requests a second of one root, each kept 90 s. */
   gate_nonces: 65536,
-  /** milliseconds. A slot whose isolate died frees itself; no call without a stream takes longer. */
-  gate_slot_ttl_ms: 600000,
+  /** milliseconds. A slot whose isolate died frees itself after this; a call that runs longer keeps its slot. */
+  gate_slot_ttl_ms: 60000,
+  /** milliseconds. How often a running call says that it still holds its slot: two of these may fail. */
+  slot_keep_ms: 20000,
   /** entries. Rows of leases at a root, one for each link of a lease's chain: a thousand isolates of a root's own holder, a hundred of a chain of eight. */
   gate_leases: 1024,
   /** milliseconds. A lease ends this long after it was given or topped up, by the object's clock: how long tokens of an isolate that died stay away from everybody, and how long reads go on without the gate. */

@@ -65,6 +65,9 @@ export class CapabilityGate extends RealGate {
   override admit(...args: Parameters<RealGate["admit"]>): ReturnType<RealGate["admit"]> {
     return as("gate", {}, () => super.admit(...args));
   }
+  override keep(...args: Parameters<RealGate["keep"]>): ReturnType<RealGate["keep"]> {
+    return as("gate", {}, () => super.keep(...args));
+  }
 }
 
 export class TenantHead extends RealHead {

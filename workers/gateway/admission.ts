@@ -12,10 +12,12 @@ import type { Asker } from "./asker.ts";
 import { codeOr } from "./in-force.ts";
 import { type Asking, leaseKey, Leases } from "./lease.ts";
 
-/** A concurrency slot held at a gate; it frees itself after its time to live should we die. */
+/** A concurrency slot held at a gate. It is kept while the call runs and frees itself should we die. */
 export interface Slot {
   gate: string;
   id: string;
+  /** aborted when the call is over */
+  over: AbortController;
 }
 
 /** Denied requests for what has no rate class (an unknown tool) are admitted as this one: garbage costs tokens too. */
@@ -56,7 +58,10 @@ export async function admit(
     ...(slot === undefined ? {} : { slot: { id: slot.id, ttl_ms: Math.min(slot.ttl_ms, LIMITS.gate_slot_ttl_ms) } }),
   };
   await askGate(asker, gate, ask);
-  return slot === undefined ? undefined : { gate, id: slot.id };
+  if (slot === undefined) return undefined;
+  const taken = { gate, id: slot.id, over: new AbortController() };
+  asker.waitUntil(keepSlot(asker, taken, slot.ttl_ms));
+  return taken;
 }
 
 /** A statement that proves itself (a revocation): admitted by the gate of its chain's root link, class `control`. */
@@ -106,16 +111,10 @@ async function askLeasing(
   try {
     admitted = await callGate(asker, gate, lease === undefined ? ask : { ...ask, lease: lease.ask });
   } catch (error) {
-    leases.failed(key, Date.now(), lease);
+    leases.failed(key, lease, Date.now());
     throw error;
   }
-  if (admitted.ok) {
-    leases.admitted(key, ask.cost, Date.now(), lease, admitted.lease);
-  } else {
-    const { code, retry_after_ms } = admitted;
-    const refused = code === "rate.exhausted" && ask.cost > 0 ? { cost: ask.cost, retry_after_ms } : undefined;
-    leases.failed(key, Date.now(), lease, refused);
-  }
+  leases.answered(key, ask.cost, lease, admitted, Date.now());
   return admitted;
 }
 
@@ -151,8 +150,31 @@ function refuseUnless(admitted: Admitted): void {
   throw new PublicError(codeOr(code, "internal"), { retry_after_ms });
 }
 
+/** Say from time to time that the call still runs, until it is over. A gate that cannot be asked is asked again. */
+async function keepSlot(asker: Asker, { gate, id, over: { signal } }: Slot, ttlMs: number): Promise<void> {
+  while (await passes(LIMITS.slot_keep_ms, signal)) {
+    try {
+      if ((await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(gate).keep(id, ttlMs)))) !== false)
+        continue;
+      if (!signal.aborted) asker.config.log("warn", "admission.slot_lost", { gate });
+      return;
+    } catch (error) {
+      asker.config.log("warn", "admission.keep_failed", { gate, error });
+    }
+  }
+}
+
+/** @returns true after `ms`, false as soon as `signal` is aborted */
+function passes(ms: number, signal: AbortSignal): Promise<boolean> {
+  return scheduler.wait(ms, { signal }).then(
+    () => !signal.aborted,
+    () => false,
+  );
+}
+
 /** Free a slot. A gate that cannot be asked frees it by itself when its time is over. */
-export async function releaseSlot(asker: Asker, slot: Slot): Promise<void> {
+export async function releaseSlot(asker: Asker, slot: Pick<Slot, "gate" | "id"> & Partial<Slot>): Promise<void> {
+  slot.over?.abort();
   try {
     await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(slot.gate).release(slot.id)));
   } catch (error) {

@@ -16,14 +16,19 @@ beforeEach(() => {
 });
 
 const spend = (cost = 1) => leases.spend(KEY, cost, now);
+const OK = { ok: true, remaining: 0 } as const;
 const grant = (asking: Asking, tokens: number, cost = 0, until_ms = now + LIFE) =>
-  leases.admitted(KEY, cost, now, asking, { granted: tokens, until_ms });
+  leases.answered(KEY, cost, asking, { ...OK, lease: { granted: tokens, until_ms } }, now);
+/** A read that the gate admitted without a lease. */
+const admitted = () => leases.answered(KEY, 1, undefined, OK, now);
+const refuse = (cost: number, retry_after_ms: number) =>
+  leases.answered(KEY, cost, undefined, { ok: false, code: "rate.exhausted", retry_after_ms }, now);
 
 /** Reads that asked the gate, until the next one asks for a lease; that ask. */
 function asksForOne(): Asking {
   for (let i = 0; i < LIMITS.lease_min_tokens; i += 1) {
     expect(spend()).toEqual({ do: "ask" });
-    leases.admitted(KEY, 1, now);
+    admitted();
   }
   const step = spend();
   if (step.do !== "ask" || step.lease === undefined) throw new Error("no lease was asked for");
@@ -43,7 +48,7 @@ describe("an isolate", () => {
   it("that reads seldom never asks for one", () => {
     for (let i = 0; i < 50; i += 1) {
       expect(spend()).toEqual({ do: "ask" });
-      leases.admitted(KEY, 1, now);
+      admitted();
       now += 1_200; // seven in the longest time that counts
     }
   });
@@ -149,7 +154,7 @@ describe("the end of a lease", () => {
     const late = spend();
     if (late.do !== "spent" || late.renew === undefined) throw new Error("no renewal");
     now += LIFE;
-    for (let i = 0; i < LIMITS.lease_min_tokens; i += 1) leases.admitted(KEY, 1, now);
+    for (let i = 0; i < LIMITS.lease_min_tokens; i += 1) admitted();
     const next = spend();
     expect(next).toMatchObject({ do: "ask", lease: { ask: { spent: 0 } } });
     grant(late.renew, 5_000);
@@ -161,7 +166,7 @@ describe("the end of a lease", () => {
     for (let i = 0; i < 5; i += 1) spend();
     const step = spend();
     if (step.do !== "spent" || step.renew === undefined) throw new Error("no renewal");
-    leases.admitted(KEY, 0, now, step.renew);
+    leases.answered(KEY, 0, step.renew, OK, now);
     expect(spend().do).toBe("ask");
   });
 });
@@ -172,7 +177,7 @@ describe("a gate that", () => {
     for (let i = 0; i < 5; i += 1) spend();
     const step = spend();
     if (step.do !== "spent" || step.renew === undefined) throw new Error("no renewal");
-    leases.failed(KEY, now, step.renew);
+    leases.failed(KEY, step.renew, now);
     for (let i = 0; i < 4; i += 1) expect(spend()).toEqual({ do: "spent" });
     expect(spend()).toEqual({ do: "ask" });
     now += LIMITS.lease_refusal_ms;
@@ -180,20 +185,20 @@ describe("a gate that", () => {
   });
 
   it("refuses is not asked again within its wait, for as much or more, and at most for a second", () => {
-    leases.failed(KEY, now, undefined, { cost: 3, retry_after_ms: 400 });
+    refuse(3, 400);
     expect(spend(3)).toEqual({ do: "refused", retry_after_ms: 400 });
     expect(spend(4).do).toBe("refused");
     expect(spend(2).do).toBe("ask");
     now += 400;
     expect(spend(3).do).toBe("ask");
-    leases.failed(KEY, now, undefined, { cost: 3, retry_after_ms: 60_000 });
+    refuse(3, 60_000);
     now += LIMITS.lease_refusal_ms;
     expect(spend(3).do).toBe("ask");
   });
 
   it("refuses does not refuse what is leased already", () => {
     leased(10);
-    leases.failed(KEY, now, undefined, { cost: 1, retry_after_ms: 400 });
+    refuse(1, 400);
     expect(spend(5).do).toBe("spent");
   });
 });

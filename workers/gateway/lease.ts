@@ -4,7 +4,8 @@
  * Source: contracts/spec/admission.md#leases.
  */
 import { LIMITS } from "@talos/contracts";
-import type { LeaseAsk, LeaseGrant } from "../../durable-objects/lease.ts";
+import type { LeaseAsk } from "../../durable-objects/lease.ts";
+import type { Admitted } from "../../durable-objects/types.ts";
 
 /** An ask for a lease under way, as it was sent. */
 export interface Asking {
@@ -67,35 +68,43 @@ export class Leases {
     return lease === undefined ? { do: "ask" } : { do: "ask", lease };
   }
 
-  /** The gate admitted `cost` tokens, and said where the lease stands if it was asked. */
-  admitted(key: string, cost: number, nowMs: number, asking?: Asking, grant?: LeaseGrant): void {
+  /** The gate answered an ask of `cost` tokens, with the lease where one was asked for. */
+  answered(key: string, cost: number, asking: Asking | undefined, admitted: Admitted, nowMs: number): void {
     const entry = this.#entry(key, nowMs);
+    if (!admitted.ok) {
+      this.#quiet(entry, asking, nowMs);
+      if (admitted.code !== "rate.exhausted" || cost === 0) return;
+      const until_ms = nowMs + Math.min(admitted.retry_after_ms, LIMITS.lease_refusal_ms);
+      entry.refused = { cost, until_ms };
+      return;
+    }
     delete entry.refused;
     count(entry, cost, nowMs);
     if (asking === undefined || asking.ask.id !== entry.id) return;
-    const added = (grant?.granted ?? 0) - entry.granted;
+    const { lease } = admitted;
+    const added = (lease?.granted ?? 0) - entry.granted;
     // No lease: the gate has nothing of it, so there is nothing that we may spend.
-    entry.granted = grant?.granted ?? entry.spent;
+    entry.granted = lease?.granted ?? entry.spent;
     // Our clock may be ahead of the gate's or behind it: the earlier end holds. Behind by more than the margin, the
     // time since we asked is what ends it, since the gate's own began later.
-    const ends = [asking.sent_ms + LIMITS.lease_life_ms, grant?.until_ms ?? 0];
-    entry.end_ms = Math.min(...ends) - LIMITS.lease_margin_ms;
+    const end_ms = Math.min(asking.sent_ms + LIMITS.lease_life_ms, lease?.until_ms ?? 0);
+    entry.end_ms = end_ms - LIMITS.lease_margin_ms;
     entry.filled = Math.max(0, entry.granted - entry.spent);
     entry.quiet_until_ms = added > 0 ? 0 : nowMs + LIMITS.lease_refusal_ms;
   }
 
-  /** The gate refused `cost` tokens for this long, or could not be asked at all. */
-  failed(key: string, nowMs: number, asking?: Asking, refused?: { cost: number; retry_after_ms: number }): void {
-    const entry = this.#entry(key, nowMs);
-    if (asking !== undefined && asking.ask.id === entry.id) entry.quiet_until_ms = nowMs + LIMITS.lease_refusal_ms;
-    if (refused === undefined) return;
-    const until_ms = nowMs + Math.min(refused.retry_after_ms, LIMITS.lease_refusal_ms);
-    entry.refused = { cost: refused.cost, until_ms };
+  /** The gate could not be asked. What is leased stays ours until it ends. */
+  failed(key: string, asking: Asking | undefined, nowMs: number): void {
+    this.#quiet(this.#entry(key, nowMs), asking, nowMs);
   }
 
   /** Know nothing, as a new isolate does. What was leased is lost until the gate ends it. */
   forget(): void {
     this.#entries.clear();
+  }
+
+  #quiet(entry: Entry, asking: Asking | undefined, nowMs: number): void {
+    if (asking?.ask.id === entry.id) entry.quiet_until_ms = nowMs + LIMITS.lease_refusal_ms;
   }
 
   #entry(key: string, nowMs: number): Entry {
