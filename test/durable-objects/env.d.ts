@@ -7,6 +7,7 @@ declare global {
     interface Env extends ObjectEnv {
       TEST_PUBLISHER_SEED: string;
       TEST_PUBLISHER_JWK: string;
+      TEST_WYCHEPROOF_ED25519: string;
     }
   }
 }

@@ -1,5 +1,7 @@
 /** Keys for tests inside workerd: made anew at every run, so that none can be mistaken for one of a deployment. */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip"];
 
@@ -26,7 +28,14 @@ export function testBindings(): Record<string, string> {
     TALOS_PUBLISHERS: JSON.stringify(Object.fromEntries(tenants.map((tenant) => [tenant, [publisher.jwk]]))),
     TEST_PUBLISHER_SEED: publisher.seed,
     TEST_PUBLISHER_JWK: JSON.stringify(publisher.jwk),
+    TEST_WYCHEPROOF_ED25519: published("wycheproof/ed25519_test.json"),
   };
+}
+
+/** A file of published vectors, since a worker has no files; empty without TALOS_VECTORS_DIR. */
+function published(name: string): string {
+  const dir = process.env.TALOS_VECTORS_DIR;
+  return dir ? readFileSync(join(dir, name), "utf8") : "";
 }
 
 function seed(): { seed: string; jwk: { crv: string; kty: string; x: string } } {

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { migrate } from "../../scripts/migrate.ts";
 import { type TestDatabase, testDatabases } from "../../scripts/neon/test-database.ts";
@@ -64,6 +66,26 @@ for (const kind of testDatabases()) {
 
     it("is newest first by time, then by event id", async () => {
       expect(ids(await list({}))).toEqual(expected(() => true));
+    });
+
+    it("has the order of the reference's vectors", async (ctx) => {
+      const dir = process.env.TALOS_VECTORS_DIR;
+      if (!dir) return ctx.skip("TALOS_VECTORS_DIR names no folder of published vectors");
+      interface Pair extends Record<"a" | "b", { timestamp: number; event_id: string }> {
+        expected: number;
+      }
+      const pairs = JSON.parse(readFileSync(join(dir, "reference/ordering.json"), "utf8")) as Pair[];
+      expect(pairs.map(({ expected: order }) => order)).toEqual([-1, -1, 0]);
+      for (const [index, { a, b, expected: order }] of pairs.entries()) {
+        const tenant = `pair-${index}`;
+        // The later in order arrives first, so that arrival does not make the order. One event is never recorded twice.
+        const events = (order === 0 ? [a] : [b, a]).map(({ timestamp, event_id }, seq) =>
+          row(tenant, seq, { ts_ms: T + timestamp * 1000, event_id }),
+        );
+        await project(db(), tenant, 0, events);
+        const listed = ids(await listEvents(db(), tenant, {}, 200));
+        expect(listed).toEqual(order === 0 ? [a.event_id] : [a.event_id, b.event_id]);
+      }
     });
 
     it("finds by tool, decision, kind, correlation and time, and by all of them together", async () => {

@@ -1,6 +1,7 @@
 /** Every byte-exact vector file, by its path below contracts/vectors/. */
 import { commitments, events, signedAnswers } from "./audit.ts";
 import { chains } from "./chains.ts";
+import { signatures } from "./ed25519.ts";
 import { dids, keys } from "./identity.ts";
 import { heads, policies, revocationBodies, statements } from "./in-force.ts";
 import type { VectorFile } from "./lib.ts";
@@ -15,6 +16,7 @@ export function byteExactVectors(): Map<string, VectorFile> {
     ["audit/signed", signedAnswers()],
     ["capability/chains", chains()],
     ["identity/dids", dids()],
+    ["identity/ed25519", signatures()],
     ["identity/keys", keys()],
     ["in-force/heads", heads()],
     ["in-force/policies", policies()],
