@@ -5,19 +5,33 @@ use talos_core::grant::{Actions, Atom, Class, Classes, Grant, Items, Scalar};
 use talos_core::json::Value;
 use talos_core::path::Pattern;
 
-/// Random numbers from a seed (xorshift64*), so that a failing case is one number.
-pub struct Source(u64);
+/// Random numbers from a seed (xorshift64*), so that a failing case is one number; or the choices of a fuzzer, a byte each.
+pub struct Source {
+    state: u64,
+    choices: Vec<u8>,
+    next: usize,
+}
 
 impl Source {
     pub fn new(seed: u64) -> Self {
-        Self(seed | 1)
+        Self { state: seed | 1, choices: Vec::new(), next: 0 }
+    }
+
+    /// The choices of `bytes`, then a stream that they alone determine.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let seed = bytes.iter().fold(11, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        Self { choices: bytes.to_vec(), ..Self::new(seed) }
     }
 
     pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound as u64).unwrap()
+        if let Some(choice) = self.choices.get(self.next) {
+            self.next += 1;
+            return usize::from(*choice) % bound;
+        }
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        usize::try_from((self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound as u64).unwrap()
     }
 
     pub fn chance(&mut self, percent: usize) -> bool {

@@ -17,6 +17,7 @@ mod cells;
 mod chains;
 mod decisions;
 mod ed25519;
+mod fuzz_replay;
 mod generate;
 mod grants;
 mod links;

@@ -1,0 +1,9 @@
+//! What the targets of cargo-fuzz share.
+
+#[path = "../targets/mod.rs"]
+pub mod targets;
+
+// The generators of the core's property tests, here with a fuzzer's choices.
+#[allow(dead_code)]
+#[path = "../../core/tests/suite/generate.rs"]
+mod generate;

@@ -1,0 +1,135 @@
+/**
+ * `npm run fuzz -- [--seconds N] [--target T] [--minimise]`: every target of crypto-wasm/fuzz for N seconds (60), or one.
+ *
+ * Needs a nightly Rust and cargo-fuzz (`cargo install cargo-fuzz --locked`). What is found on the way is kept under
+ * crypto-wasm/fuzz/target; `--minimise` writes of it, and of the committed corpus, the least that reaches the same code into
+ * crypto-wasm/fuzz/corpus: a file a target, a line of base64url an input. `cargo test` replays those on every machine.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { root, toolEnv } from "./bootstrap.js";
+import { dictionary, seeds } from "./fuzz/seeds.ts";
+
+const core = join(root, "crypto-wasm");
+const work = join(core, "fuzz/target/corpus");
+const corpus = join(core, "fuzz/corpus");
+/** Bytes. Beyond it only the reader of JSON would see anything new, and that nests at most 32 deep. */
+const LONGEST = 4_096;
+/** Bytes of a target's inputs that are committed, shortest first: twelve targets stay below 200 kB of text. */
+const COMMITTED = 11_000;
+
+const { values } = parseArgs({
+  options: { seconds: { type: "string" }, target: { type: "string" }, minimise: { type: "boolean" } },
+});
+const seconds = Number(values.seconds ?? "60");
+if (!Number.isSafeInteger(seconds) || seconds < 1) fail("--seconds takes a whole number from 1");
+
+function fail(reason: string): never {
+  process.stderr.write(`fuzz: ${reason}\n`);
+  process.exit(1);
+}
+
+function targets(): string[] {
+  const all = readdirSync(join(core, "fuzz/bin")).map((name) => name.replace(/\.rs$/, ""));
+  if (values.target === undefined) return all.sort();
+  return all.includes(values.target)
+    ? [values.target]
+    : fail(`no target ${values.target}; there are ${all.join(", ")}`);
+}
+
+/** The committed inputs of a target. */
+function committed(target: string): Buffer[] {
+  const path = join(corpus, `${target}.txt`);
+  if (!existsSync(path)) return [];
+  return readFileSync(path, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => Buffer.from(line, "base64url"));
+}
+
+/** Puts the seeds and the committed corpus where the fuzzer keeps what it finds. */
+function prepare(target: string): string {
+  const directory = join(work, target);
+  mkdirSync(directory, { recursive: true });
+  for (const input of [...seeds(target).map((text) => Buffer.from(text)), ...committed(target)]) {
+    writeFileSync(join(directory, createHash("sha1").update(input).digest("hex")), input);
+  }
+  return directory;
+}
+
+/** `cargo fuzz run`, its report (which libFuzzer writes to standard error) and its exit code. */
+function cargoFuzz(
+  target: string,
+  directories: string[],
+  options: string[],
+): Promise<{ code: number; report: string }> {
+  const args = ["+nightly", "fuzz", "run", "--fuzz-dir", "fuzz", target, ...directories, "--", ...options];
+  return new Promise((resolve, reject) => {
+    const child = spawn("cargo", args, { cwd: core, env: toolEnv(), stdio: ["ignore", "ignore", "pipe"] });
+    let report = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      report = (report + chunk).slice(-20_000);
+    });
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code: code ?? 1, report }));
+  });
+}
+
+/** Keeps of what was found the least that reaches the same edges. */
+async function minimise(target: string): Promise<void> {
+  const least = mkdtempSync(join(tmpdir(), "talos-fuzz-"));
+  const options = ["-merge=1", "-use_counters=0", `-max_len=${LONGEST}`, "-timeout=10"];
+  const { code, report } = await cargoFuzz(target, [least, prepare(target)], options);
+  if (code !== 0) fail(`${target} could not be merged\n${report.slice(-2_000)}`);
+  const inputs = readdirSync(least).map((name) => readFileSync(join(least, name)));
+  rmSync(least, { recursive: true, force: true });
+  inputs.sort((a, b) => a.length - b.length || Buffer.compare(a, b));
+  let bytes = 0;
+  const kept = inputs.filter((input) => {
+    bytes += input.length;
+    return bytes <= COMMITTED;
+  });
+  mkdirSync(corpus, { recursive: true });
+  writeFileSync(join(corpus, `${target}.txt`), kept.map((input) => `${input.toString("base64url")}\n`).join(""));
+  process.stdout.write(`fuzz: ${target} keeps ${kept.length} of ${inputs.length} inputs\n`);
+}
+
+if (spawnSync("cargo", ["+nightly", "fuzz", "--version"], { env: toolEnv() }).status !== 0) {
+  fail("needs a nightly Rust and cargo-fuzz: rustup toolchain install nightly; cargo install cargo-fuzz --locked");
+}
+
+let [executions, crashes] = [0, 0];
+for (const target of targets()) {
+  if (values.minimise) {
+    await minimise(target);
+    continue;
+  }
+  const words = join(core, "fuzz/target/dictionary");
+  const artifacts = `${join(core, "fuzz/artifacts", target)}/`;
+  const found = prepare(target);
+  mkdirSync(artifacts, { recursive: true });
+  writeFileSync(words, dictionary());
+  const options = [
+    `-max_total_time=${seconds}`,
+    `-max_len=${LONGEST}`,
+    `-dict=${words}`,
+    `-artifact_prefix=${artifacts}`,
+    "-timeout=10",
+    "-rss_limit_mb=1024",
+    "-malloc_limit_mb=256",
+    "-print_final_stats=1",
+  ];
+  const { code, report } = await cargoFuzz(target, [found], options);
+  const ran = Number(/stat::number_of_executed_units:\s*(\d+)/.exec(report)?.[1] ?? 0);
+  executions += ran;
+  const clean = code === 0 && ran > 0;
+  if (!clean) process.stderr.write(`${report.slice(-6_000)}\n`);
+  crashes += Number(!clean);
+  process.stdout.write(`fuzz: ${target} ${ran} executions, ${Number(!clean)} crashes\n`);
+}
+if (!values.minimise) process.stdout.write(`fuzz: ${executions} executions in all, ${crashes} crashes\n`);
+process.exitCode = crashes === 0 ? 0 : 1;
