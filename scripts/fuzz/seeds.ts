@@ -144,6 +144,22 @@ function frames(): string[] {
   return [...asks.map(([ask, change, body]) => `${json(ask)}\n${change}\n${body}`), "~"];
 }
 
+/** Reads of a session under its MAC. */
+function reads(): string[] {
+  const ask = (more: object, change: object, body: string) =>
+    `${json({ form: "mac", ...more })}\n${json(change)}\n${body}`;
+  const authorize = { surface: "authorize", uri: "https://talos.example/t/default/v1/authorize", server: null };
+  return [
+    ...messages().map((body) => ask({}, {}, body)),
+    ask({ surface: "mcp.get", method: "GET" }, {}, ""),
+    ask(authorize, {}, json({ tool: "files/read", resource: "data/a", args: {}, receipt: true })),
+    ask(authorize, {}, json({ tool: "files/limited", args: { limit: 11 } })),
+    ask(authorize, {}, json({ tool: "files/nothing" })),
+    ask({ links: [{}, {}] }, { now_ms: 1_560_000 }, messages()[0]!),
+    ask({}, { head_as_of_ms: false }, messages()[0]!),
+  ];
+}
+
 const policies = (): string[] =>
   patches({
     anchors: [[], ODD],
@@ -237,6 +253,8 @@ export function seeds(target: string): string[] {
       ];
     case "frame":
       return frames();
+    case "read":
+      return [...frames(), ...reads(), "!"];
     default:
       throw new Error(`no seeds for the target ${target}`);
   }

@@ -91,6 +91,55 @@ describe("redactor", () => {
   });
 });
 
+describe("redactor, on anything", () => {
+  const redact = redactor([CANARY]);
+  const word = fc.string({ unit: fc.constantFrom(..."abcXYZ019-_"), minLength: 8, maxLength: 60 });
+  const jws = fc.tuple(word, word, word).map((parts) => parts.join("."));
+  const url = fc.tuple(fc.constantFrom("postgres", "https", "a+b"), word).map(([scheme, pass]) => ({ scheme, pass }));
+  const around = fc.string({ unit: fc.constantFrom(..." ,;:'\"(){}[]\n\té"), maxLength: 6 });
+
+  it("shows no token, chain, bearer or password, wherever it stands, and always ends", () => {
+    fc.assert(
+      fc.property(
+        jws,
+        url,
+        word,
+        around,
+        around,
+        fc.anything({ maxDepth: 3 }),
+        (token, { scheme, pass }, name, a, b, any) => {
+          const texts = [
+            `${a}${token}${b}`,
+            `${a}${token}~${token}${b}`,
+            `${a} Bearer ${token}${b}`,
+            `${a}${scheme}://user:${pass}secret@host/${b}`,
+          ];
+          const shown = JSON.stringify(
+            redact({ texts, nested: [{ [name]: texts }], any, error: new Error(texts.join(a)) }),
+          );
+          expect(shown).not.toContain(token);
+          expect(shown).not.toContain(`${pass}secret`);
+          expect(JSON.stringify(redact(JSON.parse(shown)))).not.toContain(token);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("is bounded, whatever it is given", () => {
+    fc.assert(
+      fc.property(
+        fc.anything({ maxDepth: 8, withBigInt: true, withDate: true, withMap: true, withNullPrototype: true }),
+        (value) => {
+          const text = JSON.stringify(redact(value)) ?? "";
+          expect(text.length).toBeLessThan(1_000_000);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
 describe("logger", () => {
   it("writes one JSON line through the redactor, with its base fields", () => {
     const line = vi.spyOn(console, "log").mockImplementation(() => undefined);

@@ -7,6 +7,7 @@
 //!
 //! Whoever includes this module has the test suite's `generate` beside it.
 
+mod asked;
 mod chain;
 mod frame;
 mod grants;
@@ -15,6 +16,7 @@ mod json;
 mod mcp;
 mod policy;
 mod proof;
+mod read;
 mod revocation;
 mod texts;
 mod ticket;
@@ -33,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("mcp", mcp::run),
     ("policy", policy::run),
     ("proof", proof::run),
+    ("read", read::run),
     ("revocation", revocation::run),
     ("scope", texts::scope),
     ("texts", texts::run),
