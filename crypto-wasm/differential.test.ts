@@ -259,52 +259,57 @@ function pure(frame: Uint8Array, { policy: p, filter: f, answers }: InForce): Fi
 describe("the edge path and the core alone", () => {
   const rounds = Number(process.env.TALOS_DIFFERENTIAL ?? 2_000);
 
-  it(`decide alike on ${rounds} chains and proofs, whole and damaged (seed ${seed})`, async () => {
-    const all = worlds();
-    const codes = new Map<string, number>();
-    const kinds = new Set<string>();
-    const lengths = new Set<number>();
-    for (let round = 0; round < rounds; round += 1) {
-      const length = 1 + below(8);
-      const links = lawful(length);
-      // Two of three requests are damaged in one place, some in two or three: what comes first must come first on both paths.
-      const damage = (table_: object) => (below(3) === 0 ? pick(Object.keys(table_)) : "nothing");
-      const [claims, text, proof] = [damage(CLAIMS), damage(TEXT), damage(PROOF)];
-      CLAIMS[claims]!(links, below(links.length));
-      const asked = request(
-        TEXT[text]!(print(links)),
-        pick([people[length]!, people[length]!, people[length]!, stranger]),
-      );
-      PROOF[proof]!(asked);
-      const inForce = below(2) === 0 ? all[0]! : pick(all);
-      const frame = encodeRequest(asked);
-      const lookup = async () => inForce.answers;
-      const edge = await outcome(() => authorize(frame, inForce.policy, inForce.filter, tickets, lookup));
-      expect(edge, `seed ${seed}, round ${round}: ${claims}; ${text}; ${proof}`).toEqual(
-        await outcome(() => pure(frame, inForce)),
-      );
-      const named = edge as { thrown?: string; decision?: { code: string } };
-      const code = named.thrown ?? named.decision!.code;
-      codes.set(code, (codes.get(code) ?? 0) + 1);
-      for (const kind of [`claims: ${claims}`, `text: ${text}`, `proof: ${proof}`]) kinds.add(kind);
-      if (code === "OK") lengths.add(length);
-    }
-    // Every kind of damage, allowed chains of every length, and refusals from every step before admission.
-    expect(kinds.size).toBe([CLAIMS, TEXT, PROOF].reduce((sum, kindsOf) => sum + Object.keys(kindsOf).length, 0));
-    expect([...lengths].sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
-    for (const code of [
-      ...[
-        "MALFORMED",
-        "PROOF_INVALID",
-        "DELEGATION_INVALID",
-        "SIGNATURE_INVALID",
-        "UNTRUSTED_ISSUER",
-        "EXPIRED",
-        "NOT_YET_VALID",
-      ],
-      ...["REVOKED", "REVOCATION_STALE", "UNKNOWN_TOOL", "SCOPE_MISMATCH", "ROLE_DENIED"],
-    ]) {
-      expect(codes.get(code) ?? 0, code).toBeGreaterThan(0);
-    }
-  }, 600_000);
+  it(
+    `decide alike on ${rounds} chains and proofs, whole and damaged (seed ${seed})`,
+    async () => {
+      const all = worlds();
+      const codes = new Map<string, number>();
+      const kinds = new Set<string>();
+      const lengths = new Set<number>();
+      for (let round = 0; round < rounds; round += 1) {
+        const length = 1 + below(8);
+        const links = lawful(length);
+        // Two of three requests are damaged in one place, some in two or three: what comes first must come first on both paths.
+        const damage = (table_: object) => (below(3) === 0 ? pick(Object.keys(table_)) : "nothing");
+        const [claims, text, proof] = [damage(CLAIMS), damage(TEXT), damage(PROOF)];
+        CLAIMS[claims]!(links, below(links.length));
+        const asked = request(
+          TEXT[text]!(print(links)),
+          pick([people[length]!, people[length]!, people[length]!, stranger]),
+        );
+        PROOF[proof]!(asked);
+        const inForce = below(2) === 0 ? all[0]! : pick(all);
+        const frame = encodeRequest(asked);
+        const lookup = async () => inForce.answers;
+        const edge = await outcome(() => authorize(frame, inForce.policy, inForce.filter, tickets, lookup));
+        expect(edge, `seed ${seed}, round ${round}: ${claims}; ${text}; ${proof}`).toEqual(
+          await outcome(() => pure(frame, inForce)),
+        );
+        const named = edge as { thrown?: string; decision?: { code: string } };
+        const code = named.thrown ?? named.decision!.code;
+        codes.set(code, (codes.get(code) ?? 0) + 1);
+        for (const kind of [`claims: ${claims}`, `text: ${text}`, `proof: ${proof}`]) kinds.add(kind);
+        if (code === "OK") lengths.add(length);
+      }
+      process.stdout.write(`differential: ${rounds} requests, seed ${seed}\n`);
+      // Every kind of damage, allowed chains of every length, and refusals from every step before admission.
+      expect(kinds.size).toBe([CLAIMS, TEXT, PROOF].reduce((sum, kindsOf) => sum + Object.keys(kindsOf).length, 0));
+      expect([...lengths].sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+      for (const code of [
+        ...[
+          "MALFORMED",
+          "PROOF_INVALID",
+          "DELEGATION_INVALID",
+          "SIGNATURE_INVALID",
+          "UNTRUSTED_ISSUER",
+          "EXPIRED",
+          "NOT_YET_VALID",
+        ],
+        ...["REVOKED", "REVOCATION_STALE", "UNKNOWN_TOOL", "SCOPE_MISMATCH", "ROLE_DENIED"],
+      ]) {
+        expect(codes.get(code) ?? 0, code).toBeGreaterThan(0);
+      }
+    },
+    600_000 + rounds * 60,
+  );
 });

@@ -82,4 +82,35 @@ export const PARTS: Part[] = [
     needs: [],
     counts: [{ what: "failures played under load", pattern: /^\s*Tests +(\d+) passed/gm, least: 60, least_quick: 20 }],
   },
+  {
+    name: "differential",
+    claim: "the edge path (WebCrypto verifies) and the core alone decide alike, on chains and proofs damaged anywhere",
+    command: vitest("--project", "unit", "crypto-wasm/differential.test.ts"),
+    env: { TALOS_DIFFERENTIAL: "50000" },
+    env_quick: { TALOS_DIFFERENTIAL: "2000" },
+    needs: [],
+    counts: [
+      {
+        what: "requests decided on both paths",
+        pattern: /^differential: (\d+) requests/gm,
+        least: 50_000,
+        least_quick: 2_000,
+      },
+    ],
+  },
+  {
+    name: "fuzz",
+    claim: "no input makes the core panic, hang, allocate without bound, or break what its oracles say",
+    command: ["node", "scripts/fuzz.ts", "--seconds", "600"],
+    quick: ["node", "scripts/fuzz.ts", "--seconds", "5"],
+    needs: ["cargo-fuzz"],
+    counts: [
+      {
+        what: "fuzz executions without a crash",
+        pattern: /^fuzz: \w+ (\d+) executions, 0 crashes$/gm,
+        least: 1_000_000,
+        least_quick: 10_000,
+      },
+    ],
+  },
 ];
