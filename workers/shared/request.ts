@@ -82,7 +82,11 @@ export async function readBounded(
     }
     chunks.push(value);
   }
-  if (chunks.length === 1) return chunks[0] as Uint8Array;
+  return chunks.length === 1 ? chunks[0]! : joined(chunks, size);
+}
+
+/** Chunks of `size` bytes together, as one. */
+export function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   let at = 0;
   for (const chunk of chunks) {

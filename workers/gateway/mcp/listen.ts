@@ -3,7 +3,7 @@
  * stream: a response of an earlier call (resumed with `last-event-id`) passes only once its outcome is durable.
  * Source: contracts/spec/gateway.md#mcp-streamable-http-2025-11-25.
  */
-import { type ServerEntry, TalosError } from "@talos/contracts";
+import { LIMITS, type ServerEntry, TalosError } from "@talos/contracts";
 import { named, PublicError } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
 import { readBody, takeTrace } from "../../shared/request.ts";
@@ -33,7 +33,9 @@ async function open(c: AppContext, surface: "mcp.get" | "mcp.delete"): Promise<O
   const parts = partsOf(c, surface, body, c.get("tenant"), name);
   const version = protocolVersion(c);
   const meta: Meta = version === undefined ? {} : { mcp_protocol_version: version };
-  const evaluation = await decide(c, parts);
+  // A stream stays in flight like a call; ending one does not.
+  const slot = { id: c.get("request_id"), ttl_ms: LIMITS.gate_slot_ttl_ms };
+  const evaluation = await decide(c, parts, { slot: () => (surface === "mcp.get" ? slot : undefined) });
   if (!evaluation.decided.decision.allow) return refuse(c, evaluation, meta);
   try {
     const server = serverOf(evaluation, name);

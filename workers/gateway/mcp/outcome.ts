@@ -3,10 +3,11 @@
  * answer again (a resumed stream in another isolate) gets the first promise, and another answer is a conflict.
  * Source: contracts/spec/audit.md#order, #commitments.
  */
-import { TalosError } from "@talos/contracts";
+import { LIMITS, TalosError } from "@talos/contracts";
 import { commitment, jcs, sha256, uuidv7 } from "@talos/core";
+import { named } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
-import { newId } from "../../shared/request.ts";
+import { newId, randomBytes } from "../../shared/request.ts";
 import type { Asker } from "../asker.ts";
 import { within } from "../deadline.ts";
 import type { Evaluation } from "../authorize.ts";
@@ -44,6 +45,10 @@ export interface CallRecord {
   /** of the result */
   salt: Uint8Array;
   meta: Meta;
+  /** a read's intent that was not sent to the log yet: it goes with the outcome, or before the first byte is shown */
+  pending?: Entry;
+  /** why the intent is not durable; nothing of the call may be shown then */
+  unrecorded?: TalosError;
 }
 
 async function shared(record: CallRecord): Promise<Omit<Draft, "kind" | "event_id">> {
@@ -58,12 +63,9 @@ async function shared(record: CallRecord): Promise<Omit<Draft, "kind" | "event_i
   };
 }
 
-/**
- * Make the intent durable.
- * @returns the log's promise
- * @throws `audit.unavailable`: nothing may be sent, or nothing shown
- */
-export async function recordIntent(record: CallRecord, argsSalt: Uint8Array): Promise<string> {
+/** The intent of a call, to be made durable by {@link recordIntent} or with the outcome. */
+export async function intentOf(record: CallRecord): Promise<Entry> {
+  const argsSalt = randomBytes(LIMITS.commitment_salt_bytes);
   const { evaluation, server, intent } = record;
   const { decided } = evaluation;
   const args = decided.request!.args_json;
@@ -75,9 +77,47 @@ export async function recordIntent(record: CallRecord, argsSalt: Uint8Array): Pr
     effect: { state: "attempted", server },
     ...(args === undefined ? {} : { commitments: { args: commitTo(argsSalt, args) } }),
   };
-  const entry = entryOf(draft, args === undefined ? {} : { args: argsSalt });
-  const [promise] = await append(evaluation.asker, [entry], 1);
-  return promise!;
+  return entryOf(draft, args === undefined ? {} : { args: argsSalt });
+}
+
+/**
+ * Make the intent durable, alone.
+ * @throws `audit.unavailable`: nothing may be sent, or nothing shown
+ */
+export async function recordIntent(record: CallRecord, intent: Entry): Promise<void> {
+  try {
+    const [promise] = await append(record.evaluation.asker, [intent], 1);
+    intended(record, promise!);
+  } catch (error) {
+    record.unrecorded = named(error);
+    throw error;
+  }
+}
+
+/** The intent is durable: the answer says so. */
+function intended(record: CallRecord, promise: string): void {
+  delete record.pending;
+  record.c.set("intent_id", record.intent);
+  record.c.set("promise", promise);
+}
+
+/**
+ * Make a pending intent durable together with the outcome, which halves what a read waits for.
+ * @returns whether both are; if not, the intent alone is, and the outcome is still to be recorded
+ * @throws `audit.unavailable` and what the log says of the intent: nothing may be shown
+ */
+async function recordBoth(record: CallRecord, intent: Entry, outcome: Entry): Promise<boolean> {
+  try {
+    const [promise] = await append(record.evaluation.asker, [intent, outcome], 1);
+    intended(record, promise!);
+    return true;
+  } catch (error) {
+    if (!(error instanceof TalosError)) throw error;
+    if (error.code === "audit.unavailable") await scheduler.wait(SECOND_TRY_MS);
+  }
+  // One after the other: what the caller is told depends on which of them cannot be recorded.
+  await recordIntent(record, intent);
+  return false;
 }
 
 export interface Ending {
@@ -93,10 +133,13 @@ export interface Ending {
 }
 
 /**
- * Make the outcome durable. With a result it is the final one; without, a later answer may still follow it.
- * @throws `outcome.unrecorded` when the log cannot be asked, or has another final outcome
+ * Make the outcome durable, and before it the intent where that is pending. With a result it is the final one; without,
+ * a later answer may still follow it.
+ * @throws what the log says when it cannot be asked, or has another final outcome; `record.unrecorded` is set when it
+ *   is the intent that is not durable
  */
 export async function recordOutcome(record: CallRecord, ending: Ending): Promise<void> {
+  if (record.unrecorded !== undefined) throw record.unrecorded;
   const { evaluation, server, intent, salt } = record;
   const { result } = ending;
   const base = await shared(record);
@@ -116,6 +159,7 @@ export async function recordOutcome(record: CallRecord, ending: Ending): Promise
     meta: { ...record.meta, ...ending.meta, duration_ms: Math.max(0, Date.now() - record.started_ms) },
   };
   const entry = entryOf(draft, result === undefined ? {} : { result: salt });
+  if (record.pending !== undefined && (await recordBoth(record, record.pending, entry))) return;
   try {
     await appendTwice(evaluation.asker, entry);
   } catch (cause) {

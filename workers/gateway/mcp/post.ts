@@ -1,25 +1,27 @@
 /**
  * `mcp.post`: one message of a caller, decided, admitted, recorded and forwarded.
  *
- * Writes: intent durable, then dispatch. Reads: dispatch beside the intent, and nothing is shown before it is
- * durable. The outcome is durable before the answer is shown; the work runs under waitUntil, so that a caller that
- * leaves stops the upstream and not the record. Source: contracts/spec/gateway.md#mcp-streamable-http-2025-11-25.
+ * Writes: intent durable, then dispatch. Reads: dispatch, and nothing is shown before the intent is durable; it goes
+ * to the log with the outcome when the answer comes at once, and alone when the answer takes its time or is a stream. The
+ * outcome is durable before the answer is shown; the work runs under waitUntil, so that a caller that leaves stops the
+ * upstream and not the record. Source: contracts/spec/gateway.md#mcp-streamable-http-2025-11-25.
  */
 import { LIMITS, TalosError } from "@talos/contracts";
 import type { RequestFacts } from "@talos/core";
 import { named, PublicError } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
-import { randomBytes, readBody, requireMediaType, takeTrace } from "../../shared/request.ts";
+import { readBody, requireMediaType, takeTrace } from "../../shared/request.ts";
 import { decide, partsOf, release } from "../authorize.ts";
 import { configOf } from "../config.ts";
 import { recordDecision } from "../decision-entry.ts";
 import { type Dispatch, metaOf, prepare } from "./dispatch.ts";
 import { refuse, refuseKnown } from "./refuse.ts";
-import { type CallRecord, type Ending, recordIntent, recordOutcome } from "./outcome.ts";
+import type { Entry } from "../record.ts";
+import { type CallRecord, type Ending, intentOf, recordIntent, recordOutcome } from "./outcome.ts";
 import { type Gate, releaseMessage } from "./release.ts";
 import { checkOrigin, openSessionId, protocolVersion, sealSessionId, serverOf } from "./session.ts";
 import { pump } from "./stream.ts";
-import { callUpstream, notSent, readJson, timeoutOf, type UpstreamAnswer } from "./upstream.ts";
+import { callUpstream, notSent, readJson, readOrTick, timeoutOf, type UpstreamAnswer } from "./upstream.ts";
 
 export async function mcpPost(c: AppContext): Promise<Response> {
   const config = configOf(c.env, c.get("now_ms"));
@@ -112,29 +114,35 @@ async function forwardPlain(dispatch: Dispatch, signal: AbortController): Promis
 
 /** Calls: intent, dispatch in the order that the class demands; a call that got no headers ends here. */
 async function forwardCall(dispatch: Dispatch, record: CallRecord, signal: AbortController): Promise<UpstreamAnswer> {
-  const { c, evaluation } = dispatch;
-  const argsSalt = randomBytes(LIMITS.commitment_salt_bytes);
-  const intent = recordIntent(record, argsSalt).then((promise) => {
-    c.set("intent_id", record.intent);
-    c.set("promise", promise);
-  });
-  const reading = evaluation.decided.request!.class === "read";
-  if (!reading) await intent;
-  const sent = send(dispatch, signal);
-  sent.catch(() => undefined); // judged below; a read's intent may fail first
-  if (reading) {
-    try {
-      await intent;
-    } catch (error) {
-      signal.abort(); // the read may have left, but nothing of it is shown
-      throw error;
-    }
-  }
+  const reading = dispatch.evaluation.decided.request!.class === "read";
+  const intent = await intentOf(record);
+  if (reading) record.pending = intent;
+  else await recordIntent(record, intent);
   try {
-    return checkStatus(dispatch, await sent);
+    return reading ? await read(dispatch, record, intent, signal) : checkStatus(dispatch, await send(dispatch, signal));
   } catch (error) {
-    throw await endFailed(record, named(error), evaluation.decided.request!.class !== "read");
+    if (record.unrecorded !== undefined) signal.abort(); // the read may have left, but nothing of it is shown
+    throw await endFailed(record, named(error), !reading);
   }
+}
+
+/** Send a read; its intent stays pending only where the whole answer came within a moment. */
+async function read(
+  dispatch: Dispatch,
+  record: CallRecord,
+  intent: Entry,
+  signal: AbortController,
+): Promise<UpstreamAnswer> {
+  const { server } = dispatch;
+  const answered = send(dispatch, signal).then(async (answer) => {
+    const { type } = checkStatus(dispatch, answer);
+    return type === "json" ? { ...answer, text: await readJson(answer, server) } : answer;
+  });
+  answered.catch(() => undefined); // judged below; the intent may fail first
+  const early = await readOrTick(answered, LIMITS.audit_buffer_ms);
+  if (early !== "tick" && early.type !== "sse") return early;
+  await recordIntent(record, intent);
+  return answered;
 }
 
 /** @throws `mcp.session_unknown` when the upstream forgot the session, `upstream.invalid` for other refusals of its */
@@ -159,6 +167,7 @@ async function endFailed(record: CallRecord, failure: TalosError, effects: boole
     await recordOutcome(record, ending);
     return failure;
   } catch (cause) {
+    if (record.unrecorded !== undefined) return record.unrecorded;
     return new PublicError("outcome.unrecorded", { intent_id: record.intent }, { after: failure.code }, { cause });
   }
 }
@@ -181,7 +190,8 @@ async function single(dispatch: Dispatch, answer: UpstreamAnswer): Promise<Respo
         throw new TalosError("upstream.invalid", { why: "no answer to a request", server: server.name });
       return new Response(null, { status: 202 });
     }
-    const released = await releaseMessage(gateOf(dispatch), await readJson(answer, server), answer.status);
+    const text = answer.text ?? (await readJson(answer, server));
+    const released = await releaseMessage(gateOf(dispatch), text, answer.status);
     if (released.failure !== undefined) throw released.failure;
     if (call === undefined || released.answered?.id !== call.id || released.text === null) {
       throw new TalosError("upstream.invalid", { why: "not the answer to this request", server: server.name });

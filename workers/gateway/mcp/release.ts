@@ -34,7 +34,7 @@ export interface Gate {
 
 /**
  * Judge one message of the upstream.
- * @throws `upstream.invalid` for what is no JSON-RPC message
+ * @throws `upstream.invalid` for what is no JSON-RPC message; what the log says when a read's intent cannot be recorded
  */
 export async function releaseMessage(gate: Gate, text: string, upstreamStatus: number): Promise<Released> {
   const message = readMessage(text);
@@ -93,6 +93,7 @@ async function recordAnswer(
     await recordOutcome(record, ending);
     return undefined;
   } catch (cause) {
+    if (record.unrecorded !== undefined) throw record.unrecorded;
     const error = new PublicError(
       "outcome.unrecorded",
       { intent_id: call.intent! },

@@ -3,7 +3,7 @@
  * bodies, our own headers and nothing of the caller's. Source: contracts/spec/gateway.md#mcp-streamable-http-2025-11-25.
  */
 import { LIMITS, type ServerEntry, TalosError } from "@talos/contracts";
-import { readBounded } from "../../shared/request.ts";
+import { joined } from "../../shared/request.ts";
 import type { Config } from "../config.ts";
 import { counters } from "../counters.ts";
 import { isAllowedUpstream } from "../upstream-url.ts";
@@ -28,6 +28,8 @@ export interface UpstreamAnswer {
   type: "json" | "sse" | "none";
   session?: string;
   body: ReadableStream<Uint8Array> | null;
+  /** of a JSON answer that was read already */
+  text?: string;
 }
 
 /** Failures that happened before anything can have reached the server. */
@@ -112,25 +114,6 @@ async function judge(response: Response, method: UpstreamAsk["method"], server: 
   throw new TalosError("upstream.invalid", { why: "content type", type: type.slice(0, 80), status, server });
 }
 
-/**
- * A body whose reader fails when `ms` pass without a byte.
- * @throws (from the reader) `upstream.timeout`, `upstream.unreachable`
- */
-export function withIdleDeadline(body: ReadableStream<Uint8Array>, ms: number): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const read = await readOrTick(reader.read(), ms);
-      if (read === "tick") {
-        await reader.cancel("idle").catch(() => undefined); // the failure that counts is the deadline's
-        controller.error(new TalosError("upstream.timeout", { why: "idle" }));
-      } else if (read.done) controller.close();
-      else controller.enqueue(read.value);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
-}
-
 /** A pending read, or "tick" when `ms` passed first; the read stays pending and is to be passed in again. */
 export async function readOrTick<T>(read: Promise<T>, ms: number): Promise<T | "tick"> {
   let timer: ReturnType<typeof setTimeout> | null = null;
@@ -145,21 +128,58 @@ export async function readOrTick<T>(read: Promise<T>, ms: number): Promise<T | "
 }
 
 /**
- * A JSON answer's text, whole and bounded.
+ * A JSON answer's text, whole and bounded: in bytes, between bytes, and in all, so that no upstream keeps a call open by
+ * sending a byte now and then.
  * @throws `upstream.too_large`, `upstream.timeout`, `upstream.unreachable`, `upstream.invalid`
  */
 export async function readJson(answer: UpstreamAnswer, server: ServerEntry): Promise<string> {
   if (answer.body === null) throw new TalosError("upstream.invalid", { why: "no body" });
-  let bytes: Uint8Array | null;
-  try {
-    bytes = await readBounded(withIdleDeadline(answer.body, timeoutOf(server)), LIMITS.upstream_body_bytes);
-  } catch (cause) {
-    throw cause instanceof TalosError ? cause : new TalosError("upstream.unreachable", { why: "broke off" }, { cause });
-  }
-  if (bytes === null) throw new TalosError("upstream.too_large", { limit: LIMITS.upstream_body_bytes });
+  const bytes = await readWhole(answer.body, timeoutOf(server), LIMITS.upstream_timeout_ms_max);
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new TalosError("upstream.invalid", { why: "not UTF-8" }, { cause });
   }
+}
+
+/**
+ * All bytes of a body; on failure its sender is told. One timer serves all reads.
+ * @throws `upstream.too_large`, `upstream.timeout`, `upstream.unreachable`
+ */
+export async function readWhole(
+  body: ReadableStream<Uint8Array>,
+  idleMs: number,
+  totalMs: number,
+): Promise<Uint8Array> {
+  const reader = body.getReader();
+  const begun = Date.now();
+  let last = begun;
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const late = new Promise<never>((_, reject) => {
+    const look = (): void => {
+      const left = Math.min(last + idleMs, begun + totalMs) - Date.now();
+      if (left > 0) timer = setTimeout(look, left);
+      else reject(new TalosError("upstream.timeout", { why: Date.now() >= begun + totalMs ? "in all" : "idle" }));
+    };
+    timer = setTimeout(look, Math.min(idleMs, totalMs));
+  });
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), late]);
+      if (done) break;
+      size += value.byteLength;
+      if (size > LIMITS.upstream_body_bytes)
+        throw new TalosError("upstream.too_large", { limit: LIMITS.upstream_body_bytes });
+      chunks.push(value);
+      last = Date.now();
+    }
+  } catch (cause) {
+    reader.cancel("given up").catch(() => undefined); // its end may be gone already; the failure below stands
+    throw cause instanceof TalosError ? cause : new TalosError("upstream.unreachable", { why: "broke off" }, { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+  return chunks.length === 1 ? chunks[0]! : joined(chunks, size);
 }
