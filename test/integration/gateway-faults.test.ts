@@ -90,6 +90,21 @@ describe("without the log", () => {
     expect(world.upstream.effects.filter((effect) => effect === "write /desk/outcome")).toHaveLength(1);
   });
 
+  it("a read's intent and outcome are one append, and each alone when the log refuses them together", async () => {
+    const read = await call("read_file", { path: "/desk/both" });
+    const kept = await world.events((event) => event.correlation === read.headers.get("talos-intent"));
+    expect(kept.map(({ kind }) => kind)).toEqual(["intent", "outcome"]);
+    await during(["log.outcome"], async () => {
+      const got = await call("read_file", { path: "/desk/alone" });
+      expect(got.message.error.data).toMatchObject({ code: "outcome.unrecorded", retryable: false });
+      const intent = got.headers.get("talos-intent");
+      expect(got.message.error.data.intent_id).toBe(intent);
+      expect(JSON.stringify(got.message)).not.toContain("contents of");
+      const alone = await world.events((event) => event.correlation === intent);
+      expect(alone.map(({ kind }) => kind)).toEqual(["intent"]);
+    });
+  });
+
   it("keeps buffered decisions for a while: what was decided during a short absence is recorded after it", async () => {
     const before = (await world.events((event) => event.surface_id === "authorize")).length;
     await during(["log"], async () => {

@@ -59,3 +59,28 @@ describe("an open stream", () => {
     expect(still).toBe("open");
   });
 });
+
+describe("a listening stream", () => {
+  it("holds a concurrency slot of its root as long as it is open", async () => {
+    const narrow = await startWorld({ policy: { rates: { read: { concurrency: 1 } } } });
+    try {
+      const holder = person("listener in a slot");
+      const chain = root(narrow.operator, holder, { aud: [narrow.aud], grants: AGENT_GRANTS });
+      const session = await narrow.mcpSession({ as: holder, chain });
+      const headers = { ...MCP_HEADERS, "mcp-session-id": session };
+      const get = (init: RequestInit = {}) =>
+        send(signed(holder, chain, { aud: narrow.aud, path: "/mcp/files", method: "GET", headers }), init);
+      const leaving = new AbortController();
+      expect((await get({ signal: leaving.signal })).status).toBe(200);
+      const refused = await get();
+      expect(refused.status).toBe(429);
+      expect(await refused.text()).toContain('"concurrency.exhausted"');
+      leaving.abort();
+      const after = new AbortController();
+      await expect.poll(async () => (await get({ signal: after.signal })).status, { timeout: 15_000 }).toBe(200);
+      after.abort();
+    } finally {
+      await narrow.stop();
+    }
+  });
+});

@@ -26,10 +26,19 @@ export interface UpstreamCredential {
   origin: string;
 }
 
-export interface PublicSigningKey extends PublishedKey {
+/** A key that verifies; with `until`, in seconds, a retired one, which verifies no longer than that. */
+export interface VerifyingKey extends PublishedKey {
+  until?: number;
+}
+
+export interface PublicSigningKey extends VerifyingKey {
   purpose: (typeof signingPurposes)[number];
   jkt: string;
 }
+
+/** The keys that verify at `nowMs`. Source: contracts/spec/keys.md, status `accept`. */
+export const inUse = <K extends VerifyingKey>(keys: readonly K[], nowMs: number): K[] =>
+  keys.filter(({ until }) => until === undefined || nowMs < until * 1_000);
 
 export interface Config {
   mode: "development" | "production";
@@ -40,9 +49,9 @@ export interface Config {
   publishers: Readonly<Record<string, Jwk[]>>;
   tickets: KeyringHandle;
   mcp: KeyringHandle;
-  /** head keys that may have signed a head */
-  head_keys: PublishedKey[];
-  /** everything published in the DID document */
+  /** head keys that may have signed a head, while they are {@link inUse} */
+  head_keys: VerifyingKey[];
+  /** everything published in the DID document, while it is {@link inUse} */
   published: PublicSigningKey[];
   /** `key` is the seed in base64url */
   receipt: { kid: string; key: string; seed: Uint8Array };
@@ -129,7 +138,8 @@ function build({ env, mode, origin, tenants, publishers, credentials, keysets }:
   const published = signingPurposes.flatMap((purpose) =>
     purposes[purpose].map((key): PublicSigningKey => {
       const x = b64uEncode(publicKey(b64uDecode(key.key)));
-      return { purpose, kid: key.kid, x, jkt: thumbprint(x) };
+      const until = key.status === "accept" && key.not_after !== undefined ? { until: key.not_after } : {};
+      return { purpose, kid: key.kid, x, jkt: thumbprint(x), ...until };
     }),
   );
   const redact = redactor([
@@ -145,7 +155,7 @@ function build({ env, mode, origin, tenants, publishers, credentials, keysets }:
     publishers,
     tickets: keyringLoad(purposes.ticket as SealingKey[], "ticket"),
     mcp: keyringLoad(purposes.mcp as SealingKey[], "mcp"),
-    head_keys: published.filter((key) => key.purpose === "head").map(({ kid, x }) => ({ kid, x })),
+    head_keys: published.filter((key) => key.purpose === "head"),
     published,
     receipt: { kid: receipt.kid, key: receipt.key, seed: b64uDecode(receipt.key) },
     ip: { kid: ip.kid, key: b64uDecode(ip.key) },

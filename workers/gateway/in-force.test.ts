@@ -118,6 +118,20 @@ describe("the head", () => {
     await expect(holdInForce(asker)).rejects.toMatchObject({ code: "head.inconsistent" });
   });
 
+  it("signed by a retired key counts until that key's time is over, and not a moment longer", async () => {
+    const { asker } = world();
+    const [known] = asker.config.head_keys;
+    const until = Math.floor(Date.now() / 1_000) + 3;
+    asker.config.head_keys = [{ ...known!, until }];
+    (await holdInForce(asker)).release();
+    forgetInForce();
+    vi.setSystemTime(until * 1_000 - 1);
+    (await holdInForce(asker)).release();
+    forgetInForce();
+    vi.setSystemTime(until * 1_000);
+    await expect(holdInForce(asker)).rejects.toMatchObject({ code: "head.inconsistent" });
+  });
+
   it("rolled back after it was seen stops everything until the object is consistent again", async () => {
     const { state, asker } = world();
     state.version = 2;

@@ -10,6 +10,7 @@ import { type ErrorCode, type Head, isErrorCode, LIMITS, TalosError } from "@tal
 import { headVerify, type ToolClass } from "@talos/core";
 import type { Env } from "../env.ts";
 import type { Asker } from "./asker.ts";
+import { inUse } from "./config.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
 import { forgetBodies, loadBodies } from "./bodies.ts";
@@ -157,8 +158,9 @@ async function askHead({ env, config, tenant }: Asker): Promise<Head> {
 }
 
 /** @throws `head.inconsistent`: that it is no head of ours says nothing about the caller, whose codes the core's are */
-function verifiedHead(jws: string, keys: Asker["config"]["head_keys"], tenant: string): Head {
+function verifiedHead(jws: string, known: Asker["config"]["head_keys"], tenant: string): Head {
   try {
+    const keys = inUse(known, Date.now()).map(({ kid, x }) => ({ kid, x }));
     return headVerify({ jws, keys, tenant });
   } catch (cause) {
     throw new TalosError("head.inconsistent", { why: "not a head of this tenant" }, { cause });

@@ -2,7 +2,7 @@
 import openapi from "@talos/contracts/gen/openapi.json" with { type: "json" };
 import { didDocument } from "@talos/core";
 import type { AppContext } from "../shared/ports.ts";
-import { configOf } from "./config.ts";
+import { configOf, inUse } from "./config.ts";
 
 /** Keys are staged long before they sign, so a copy a minute old misses none. */
 const CACHE = "public, max-age=60";
@@ -12,13 +12,13 @@ const asJson = (value: unknown, type: string): Response =>
 
 export function didJson(c: AppContext): Response {
   const { did, published } = configOf(c.env, c.get("now_ms"));
-  const keys = published.map(({ kid, x }) => ({ kid, x }));
+  const keys = inUse(published, c.get("now_ms")).map(({ kid, x }) => ({ kid, x }));
   return asJson(didDocument(did, keys), "application/did+json");
 }
 
 export function keyDirectory(c: AppContext): Response {
   const { published } = configOf(c.env, c.get("now_ms"));
-  const keys = published.map(({ x, jkt }) => ({ kty: "OKP", crv: "Ed25519", x, kid: jkt }));
+  const keys = inUse(published, c.get("now_ms")).map(({ x, jkt }) => ({ kty: "OKP", crv: "Ed25519", x, kid: jkt }));
   return asJson({ keys }, "application/http-message-signatures-directory+json");
 }
 
