@@ -2,6 +2,7 @@
 import { freePort } from "../scripts/dev/ports.ts";
 import { rpc } from "../test/fixtures.ts";
 import type { Order } from "./http/load.ts";
+import { type Portkey, startPortkey } from "./http/portkey.ts";
 import { profiled } from "./http/profile.ts";
 import { type Stack, startStack } from "./http/stack.ts";
 import { median, type Options, percentile, ratio, type Report, round, row } from "./measure.ts";
@@ -15,19 +16,36 @@ const TOOL_CALL = rpc("tools/call", {
   arguments: { encoding: "utf8", limit: 100, path: "/desk/notes/today.txt" },
 });
 
+/** What a gateway of models takes; about as long as the tool call. */
+const CHAT = JSON.stringify({ model: "m", id: 1, messages: [{ role: "user", content: "read /desk/notes/today.txt" }] });
+
 /** Each case, and the anchor that is measured right before it in every round. */
 const PAIRS = [
   ["session_read", "empty"],
   ["signed_read", "empty"],
   ["session_write", "empty"],
   ["mcp_call", "plain_proxy"],
+  ["peer.portkey", "plain_proxy"],
 ] as const;
 type CaseName = (typeof PAIRS)[number][0] | "empty" | "plain_proxy";
-const CASES: readonly string[] = ["empty", "session_read", "signed_read", "session_write", "plain_proxy", "mcp_call"];
+const CASES: readonly string[] = [
+  "empty",
+  "session_read",
+  "signed_read",
+  "session_write",
+  "plain_proxy",
+  "mcp_call",
+  "peer.portkey",
+];
 const CONNECTIONS = [1, 32];
 
 /** What is sent for a case; requests are made anew for each run, as their proofs are good once. */
-export async function order(stack: Stack, name: CaseName, connections: number, count: number): Promise<Order> {
+async function order(
+  stack: Stack & { portkey?: Portkey },
+  name: CaseName,
+  connections: number,
+  count: number,
+): Promise<Order> {
   const { origin, plain, aud, chain } = stack;
   const holder = { ...agent, seed: [...agent.seed] } as unknown as Order["holder"];
   const common = { connections, count, holder, chain };
@@ -35,6 +53,10 @@ export async function order(stack: Stack, name: CaseName, connections: number, c
   if (name === "empty") return { ...bare, ask: { aud: plain, path: "/empty", body: CALL } };
   if (name === "plain_proxy")
     return { ...bare, ask: { aud: plain, path: "/proxy", body: TOOL_CALL, headers: MCP_HEADERS } };
+  if (name === "peer.portkey") {
+    const { origin: peer, headers } = stack.portkey!;
+    return { ...bare, origin: peer, ask: { aud: peer, path: "/v1/chat/completions", body: CHAT, headers } };
+  }
   const ask = { aud, path: "/v1/authorize", body: CALL };
   if (name === "signed_read") return { ...common, origin, form: "signed", ask };
   const inSession = { ...common, origin, session: await stack.session(count) };
@@ -44,12 +66,12 @@ export async function order(stack: Stack, name: CaseName, connections: number, c
 }
 
 class Rounds {
-  readonly #stack: Stack;
+  readonly #stack: Stack & { portkey?: Portkey };
   readonly #options: Options;
   readonly #samples = new Map<string, number[]>();
   readonly #counts = new Map<string, number>();
 
-  constructor(stack: Stack, options: Options) {
+  constructor(stack: Stack & { portkey?: Portkey }, options: Options) {
     this.#stack = stack;
     this.#options = options;
   }
@@ -111,13 +133,22 @@ function unitOf(name: string): string {
 
 export async function benchHttp(report: Report, options: Options): Promise<void> {
   const inspectorPort = options.profile === "" ? undefined : await freePort();
-  const stack = await startStack(inspectorPort);
+  const stack: Stack & { portkey?: Portkey } = await startStack(inspectorPort);
   try {
     if (inspectorPort !== undefined) {
       report.profile = await profile(stack, inspectorPort, options.profile);
       return;
     }
-    const wanted = CASES.filter((name) => options.only.split(",").some((only) => name.startsWith(only))) as CaseName[];
+    let wanted = CASES.filter((name) => options.only.split(",").some((only) => name.startsWith(only))) as CaseName[];
+    if (wanted.includes("peer.portkey")) {
+      try {
+        if (options.smoke) throw new Error("a smoke run installs nothing");
+        stack.portkey = await startPortkey(stack.upstream);
+      } catch (error) {
+        report.left_out["peer.portkey"] = String(error);
+        wanted = wanted.filter((name) => name !== "peer.portkey");
+      }
+    }
     const rounds = new Rounds(stack, options);
     for (const connections of CONNECTIONS) {
       for (const name of wanted) await rounds.prepare(name, connections);
@@ -125,6 +156,7 @@ export async function benchHttp(report: Report, options: Options): Promise<void>
     }
     rounds.report(report);
   } finally {
+    stack.portkey?.stop();
     await stack.stop();
   }
 }

@@ -9,7 +9,7 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-export type Script = Partial<WorkerOptions> & { name: string; modules: Module[] };
+export type Script = Partial<WorkerOptions> & { name: string; modules: Module[]; compatibilityFlags?: string[] };
 
 /** @param ports fixed ports by name; others are free ones */
 export async function startScripts(

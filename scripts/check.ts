@@ -27,6 +27,11 @@ const steps: { name: string; command: string; args: string[]; cwd?: string; need
   },
   { name: "the built core is what its sources say", command: "node", args: ["scripts/build-wasm.ts", "--check"] },
   { name: "sizes", command: "node", args: ["scripts/sizes.ts"] },
+  ...["authorize", "http", "start"].map((bench) => ({
+    name: `benchmark ${bench} runs (no assertion on time)`,
+    command: "node",
+    args: ["bench/index.ts", bench, "--smoke"],
+  })),
   { name: "tests", command: "node", args: ["scripts/test.ts"] },
 ];
 

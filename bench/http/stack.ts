@@ -19,6 +19,8 @@ const RENEW_SECONDS = 60;
 export interface Stack {
   origin: string;
   plain: string;
+  /** the MCP server that does nothing */
+  upstream: string;
   aud: string;
   chain: string;
   /** a session with room for `count` more requests in order, opened anew before it ends */
@@ -84,7 +86,7 @@ export async function startStack(inspectorPort?: number): Promise<Stack> {
     let session: Session | undefined;
     let sequence = 0;
     return {
-      ...{ origin, plain: workerd.origins.plain!, aud, chain: own },
+      ...{ origin, plain: workerd.origins.plain!, upstream: url, aud, chain: own },
       async session(count) {
         if (session === undefined || session.expires_at < nowSeconds() + RENEW_SECONDS) {
           session = await openSession(aud, agent, own);
