@@ -301,6 +301,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_authentic_is_still_held_to_version_and_length() {
+        let ring = primary("a", 1);
+        let sealed = |version: u8, plaintext: &[u8]| {
+            let mut bytes = vec![version, 1, b'a'];
+            bytes.extend_from_slice(&SALT);
+            let cipher = cipher(Purpose::Ticket, &[1; 32], &SALT).unwrap();
+            let ciphertext = cipher.encrypt(&Nonce::default(), Payload { msg: plaintext, aad: &bytes }).unwrap();
+            bytes.extend_from_slice(&ciphertext);
+            b64::encode(&bytes)
+        };
+        assert_eq!(ring.open(&sealed(VERSION, b"x"), 0).unwrap().as_slice(), b"x");
+        assert_eq!(ring.open(&sealed(VERSION + 1, b"x"), 0).unwrap_err().code, Code::Malformed);
+        assert_eq!(ring.open(&sealed(VERSION, &[0; TICKET_BYTES]), 0).unwrap_err().code, Code::Malformed);
+    }
+
+    #[test]
     fn secrets_are_not_printed() {
         let ring = primary("a", 0x41);
         assert_eq!(format!("{ring:?}"), "Keyring");

@@ -130,6 +130,7 @@ fn every_malformed_part_is_refused_by_its_name() {
         (&anchor, format!("{anchor},{anchor}"), "anchors"),
         (&anchor, anchor.replace("did:key", "did:foo"), "anchors[0].did"),
         (&anchor, "1".into(), "anchors[0]"),
+        (&anchor, format!(r#"{{"did":"did:web:b.example","jwk":{}}}"#, jwk::text(&[0; 32])), "anchors[0].jwk"),
         (&anchor, r#"{"did":"did:web:a.example"}"#.into(), "anchors[0].jwk"),
         (&web, web.replace("did:web:a.example", &did_of(1)), "dids[0].did"),
         (&web, web.replace("\"jkt\":\"", "\"jkt\":\"A"), "dids[0].jkt"),

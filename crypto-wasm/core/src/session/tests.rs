@@ -60,6 +60,20 @@ fn both_sides_derive_one_key() {
 }
 
 #[test]
+fn a_statement_beyond_its_bound_is_not_read() {
+    let (client_share, server_share, link) = (share(&CLIENT), share(&SERVER), link());
+    let checked = |gateway: &str| {
+        let session_id = &SESSION;
+        let (client_share, server_share) = (&client_share, &server_share);
+        let binding = Binding { session_id, client_share, server_share, link: &link, gateway, aud: AUD };
+        let statement = state(&SEED, "dev-r", &binding, TICKET, 1_000);
+        check_statement(&statement, &keys(), &binding, TICKET, 1_000).map_err(|error| error.code)
+    };
+    assert_eq!(checked(GATEWAY), Ok(()));
+    assert_eq!(checked(&format!("{GATEWAY}:{}", "a".repeat(LINK_BYTES))), Err(Code::LimitExceeded));
+}
+
+#[test]
 fn the_key_is_bound_to_every_part() {
     let (client_share, server_share, link) = (share(&CLIENT), share(&SERVER), link());
     let binding = Binding {

@@ -220,6 +220,8 @@ fn the_chain_must_be_valid_but_may_be_revoked() {
     assert_eq!(code(&chain, AUD, NOW - 1, &trust()), Code::NotYetValid);
     let cut = chain.split_once('~').unwrap().1;
     assert_eq!(code(cut, AUD, NOW, &trust()), Code::DelegationInvalid);
+    // The chain lives longer than the statement's minute, and is for more tenants.
+    assert_eq!(code(&chain, AUD, NOW + 61, &trust()), Code::ProofInvalid);
     // Nothing about revocations is asked: the same statement may come again.
     assert!(Statement::verify(&statement, &chain, AUD, NOW * 1_000, &trust()).is_ok());
 }
@@ -266,6 +268,9 @@ fn each_malformed_part_is_named() {
         members.extend(more.iter().cloned());
         refused(&members)
     };
+    let mut version = good.to_vec();
+    version[2].1 = text(JTI.replace("-7", "-4"));
+    assert_eq!(refused(&version), "jti");
     assert_eq!(with("all", &[]), "kind");
     assert_eq!(with("link", &[("link", hash()), ("jkt", hash())]), "jkt");
     assert_eq!(with("key", &[]), "jkt");

@@ -363,9 +363,9 @@ fn an_opened_ticket_is_forgotten_when_its_room_is_needed_and_never_taken_for_ano
     let mut world = World::new();
     world.memory = Memory { tickets: OpenTickets::new(2), windows: Windows::new(9) };
     let opened: Vec<Open> = (0..3).map(|_| world.open(&chain(), AGENT, false)).collect();
-    for (index, open) in opened.iter().enumerate() {
-        assert_eq!(world.code(&read().maced(open, 1)), Code::Ok, "{index}");
-        assert_eq!(world.code(&read().maced(&opened[0], 2 + index as u64)), Code::Ok, "the one in use stays");
+    // The third takes the place of the second, which was not used for longest.
+    for (of, sequence) in [(0, 1), (1, 1), (0, 2), (2, 1)] {
+        assert_eq!(world.code(&read().maced(&opened[of], sequence)), Code::Ok, "{of}");
         assert!(world.memory.tickets.len() <= 2);
     }
     // The first is remembered, so a keyring without its key still knows it under the same number and not under another.
