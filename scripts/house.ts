@@ -1,11 +1,14 @@
 /**
  * What a stranger would stumble over and no other tool sees: download addresses in lock files, absolute paths in the built core,
- * test data of others, oversized sources, surfaces without a line in the traceability table, stale folder lists.
+ * test data of others, oversized sources, surfaces without a line in the traceability table, stale folder lists, mutants whose
+ * text is no longer in the sources.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./bootstrap.js";
+import { AREAS } from "./mutants/all.ts";
+import { locate } from "./mutants/list.ts";
 
 const findings: string[] = [];
 const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "utf8" }).split("\0").filter(Boolean);
@@ -39,6 +42,17 @@ for (const match of table.matchAll(
 )) {
   if (!existsSync(join(root, match[1] as string)))
     findings.push(`docs/traceability.md names ${match[1]}, which is not there`);
+}
+
+for (const { file, mutants } of AREAS) {
+  const source = read(file);
+  for (const mutant of mutants) {
+    try {
+      locate(source, mutant);
+    } catch (error) {
+      findings.push(`${file}: scripts/mutants: ${(error as Error).message}`);
+    }
+  }
 }
 
 for (const finding of findings) process.stderr.write(`${finding}\n`);

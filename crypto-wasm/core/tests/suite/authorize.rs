@@ -363,6 +363,14 @@ fn an_opened_ticket_is_forgotten_when_its_room_is_needed_and_never_taken_for_ano
     let mut world = World::new();
     world.memory = Memory { tickets: OpenTickets::new(2), windows: Windows::new(9) };
     let opened: Vec<Open> = (0..3).map(|_| world.open(&chain(), AGENT, false)).collect();
+    // A text with the same end is another text: this one does not even open.
+    let mut altered = world.open(&chain(), AGENT, false);
+    altered.ticket.clone_from(&opened[0].ticket);
+    assert_eq!(world.code(&read().in_session(&altered, AGENT)), Code::Ok);
+    let middle = altered.ticket.len() / 2;
+    let other = if altered.ticket.as_bytes()[middle] == b'A' { "B" } else { "A" };
+    altered.ticket.replace_range(middle..=middle, other);
+    assert_eq!(world.code(&read().in_session(&altered, AGENT)), Code::Malformed);
     // The third takes the place of the second, which was not used for longest.
     for (of, sequence) in [(0, 1), (1, 1), (0, 2), (2, 1)] {
         assert_eq!(world.code(&read().maced(&opened[of], sequence)), Code::Ok, "{of}");

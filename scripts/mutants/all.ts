@@ -1,0 +1,10 @@
+/** Every list. */
+import { authorize } from "./authorize.ts";
+import { chain } from "./chain.ts";
+import { containment } from "./containment.ts";
+import { inForce } from "./in-force.ts";
+import { edge } from "./edge.ts";
+import type { Area } from "./list.ts";
+import { proof } from "./proof.ts";
+
+export const AREAS: readonly Area[] = [...containment, ...chain, ...proof, ...inForce, ...authorize, ...edge];

@@ -1,0 +1,183 @@
+/** Request proofs and the spelling of their headers; replay in an isolate: sequence windows, opened tickets. */
+import { type Area, before, swap } from "./list.ts";
+
+export const proof: Area[] = [
+  {
+    file: "crypto-wasm/core/src/proof/mod.rs",
+    by: "lib proof::",
+    mutants: [
+      swap("signature-input is bounded", "signature_input.len() > SIGNATURE_INPUT_BYTES", "false"),
+      swap("the digest is the body's", "given != Some(computed.as_ref())", "false"),
+      swap(
+        "the digest is there",
+        "«given != Some(computed.as_ref())»",
+        "given.is_some() && given != Some(computed.as_ref())",
+      ),
+      swap("the rules on parameters", "check_params(form, &params)?", "check_params(form, &params).unwrap_or(Some(0))"),
+      swap(
+        "signature-input has one spelling",
+        'signature_input.strip_prefix("talos=") != Some(printed.as_str())',
+        "false",
+        {
+          equivalent:
+            "parse_input takes nothing but what signature_params prints, and both have mutants of their own; this is the second lock, for a reader that gets looser",
+        },
+      ),
+      swap(
+        "created is not of the future",
+        "params.created > now.saturating_add(PROOF_SKEW_SECONDS.unsigned_abs())",
+        "false",
+      ),
+      swap(
+        "created to the second",
+        "«params.created > now.saturating_add(PROOF_SKEW_SECONDS.unsigned_abs())»",
+        "params.created >= now.saturating_add(PROOF_SKEW_SECONDS.unsigned_abs())",
+      ),
+      swap("expires", "now >= params.expires", "false"),
+      swap("expires to the second", "«now >= params.expires»", "now > params.expires"),
+      swap("length of a signature", "signature.len() != if form == Form::SessionMac { 32 } else { 64 }", "false"),
+      swap("a MAC is no signature", "if «self.form == Form::SessionMac» {", "false"),
+      swap("keyid is the key's thumbprint", "self.params.keyid != thumbprint", "false"),
+      swap("the profile's byte checks of a proof", "!ed25519::precheck(key, &signature)", "false"),
+      swap("what is verified is the base", "message: «self.base.clone().into_bytes()»", "Vec::new()"),
+      swap("a signature is no MAC", 'self.sequence.ok_or_else(|| invalid("alg"))?', "self.sequence.unwrap_or(0)"),
+      swap("keyid is the session", "self.params.keyid != b64::encode(session_id)", "false"),
+      swap("the MAC", "key.verifies(self.base.as_bytes(), &self.signature)", "true"),
+      swap("what is authenticated is the base", "key.verifies(«self.base.as_bytes()», &self.signature)", 'b""'),
+    ],
+  },
+  {
+    file: "crypto-wasm/core/src/proof/input.rs",
+    by: "lib proof::",
+    mutants: [
+      swap(
+        "every component is covered, in order",
+        "covered.next().and_then(|item| item.strip_prefix('\"')?.strip_suffix('\"')) != Some(name)",
+        "covered.next().is_none()",
+      ),
+      swap("nothing else is covered", "covered.next().is_some()", "false", {
+        equivalent: "the whole is printed again and compared; this check only says so earlier",
+      }),
+      swap("alg is the form's", "alg != form.alg()", "false"),
+      swap("tag", 'rest != "tag=\\"talos-1\\""', "false"),
+      swap("a life is not empty", "created >= expires", "false"),
+      swap("a life is bounded", "expires - created > PROOF_LIFE_SECONDS.unsigned_abs()", "false"),
+      swap(
+        "a life to the second",
+        "«expires - created > PROOF_LIFE_SECONDS.unsigned_abs()»",
+        "expires - created >= PROOF_LIFE_SECONDS.unsigned_abs()",
+      ),
+      swap("nonce: 16 bytes", "!is_b64(nonce, NONCE_BYTES)", "false"),
+      swap("keyid: a thumbprint", "!is_b64(keyid, 32)", "false"),
+      swap("nonce of a MAC: a number", 'parse_integer(nonce).ok_or_else(|| invalid("nonce"))?', "0"),
+      swap("keyid of a MAC: a session id", "!is_b64(keyid, 16)", "false"),
+      swap("length in bytes", "decoded.len() == bytes", "true"),
+      swap(
+        "a ticket's form follows from the alg at its place",
+        'signature_input.ends_with(";alg=\\"hmac-sha256\\";tag=\\"talos-1\\"")',
+        "true",
+      ),
+    ],
+  },
+  {
+    file: "crypto-wasm/core/src/proof/parts.rs",
+    by: "lib proof::",
+    mutants: [
+      swap("a header is bounded", "value.len() > most_bytes", "false"),
+      swap("a header is visible ASCII", "value.bytes().all(|byte| matches!(byte, b' '..=b'~'))", "true"),
+      swap("no two spaces", '!value.contains("  ")', "true"),
+      before(
+        "one credential",
+        "match (self.capability, self.ticket) {",
+        "if let (Some(chain), Some(_)) = (self.capability, self.ticket) { return Ok(Credential::Capability(chain)); }",
+      ),
+      swap("a reported digest has 32 bytes", "hash.is_none_or(|hash| hash.len() != 32)", "false"),
+      swap("a method", "!self.method.bytes().all(|byte| byte.is_ascii_uppercase())", "false"),
+      swap("a method's length", "self.method.len() > 16", "false"),
+      swap("a method at all", "self.method.is_empty()", "false"),
+      swap(
+        "the target URI is visible ASCII without fragment",
+        "uri.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#')",
+        "true",
+      ),
+      swap("a query is not empty", "uri.find('?').is_some_and(|at| at + 1 == uri.len())", "false"),
+      swap("the target URI is bounded", "uri.len() > TARGET_URI_BYTES", "false"),
+      swap("covered: @method", '("@method", Cow::Borrowed(«self.method»))', '"POST"'),
+      swap("covered: @target-uri", '("@target-uri", Cow::Borrowed(«uri»))', '"https://talos.example/"'),
+      swap(
+        "covered: content-digest",
+        '("content-digest", «self.digest()?»)',
+        'self.digest().map(|_| Cow::Borrowed(""))?',
+      ),
+      swap(
+        "covered: the credential",
+        "components.push((name, Cow::Borrowed(header_value(name, value, CREDENTIAL_BYTES)?)))",
+        "header_value(name, value, CREDENTIAL_BYTES).map(|_| ())?",
+      ),
+      swap("covered: mcp-session-id", '("mcp-session-id", «self.mcp_session_id»)', "None"),
+      swap("covered: mcp-method", '("mcp-method", «self.mcp_method»)', "None"),
+      swap("covered: mcp-name", '("mcp-name", «self.mcp_name»)', "None"),
+      swap("covered: last-event-id", '("last-event-id", «self.last_event_id»)', "None"),
+      swap("covered: idempotency-key", '("idempotency-key", «self.idempotency_key»)', "None"),
+      swap("the base holds each name", "base.push_str(name)", "()"),
+      swap("the base holds each value", "base.push_str(value)", "()"),
+      swap("the base holds the parameters", "base.push_str(signature_params)", "()"),
+    ],
+  },
+  {
+    file: "crypto-wasm/core/src/structured.rs",
+    by: "lib structured:: proof::",
+    mutants: [
+      swap("base64: padding", "if «!text.len().is_multiple_of(4)» || padding", "false"),
+      swap("base64: at most two =", "padding > 2", "false"),
+      swap("a signature: nothing after it", "rest.strip_suffix(':')", "rest.split_once(':').map(|(inner, _)| inner)"),
+      swap("an integer: digits", "text.bytes().all(|byte| byte.is_ascii_digit())", "true"),
+      swap("an integer: no leading zero", `(text == "0" || !text.starts_with('0'))`, "true"),
+    ],
+  },
+  {
+    file: "crypto-wasm/core/src/window.rs",
+    by: "lib window::",
+    mutants: [
+      swap("a number that left the window", "if «highest - sequence >= WIDTH» {", "false"),
+      swap("the window's width to the number", "if «highest - sequence >= WIDTH» {", "highest - sequence > WIDTH"),
+      swap("a number that was used", "self.used.get(word).is_some_and(|bits| bits & mask == 0)", "true"),
+      swap("take checks", "self.check(sequence)?", "()"),
+      swap("take remembers", "*bits |= mask", "()"),
+      swap("numbers passed are forgotten", "*bits &= !mask", "()"),
+      swap("numbers passed: the lowest", "highest + 1..=sequence", "highest + 2..=sequence"),
+      swap("a jump forgets all", "self.used = [0; WORDS]", "()"),
+      swap("a known session's window is asked", "Some((window, _)) => «window.check(sequence)»", "Ok(())", {
+        by: "suite authorize::",
+      }),
+      swap(
+        "check: a new session needs room",
+        "None if «self.sessions.len() >= self.most && needed() >= self.most» =>",
+        "false",
+        { by: "lib window::" },
+      ),
+      swap(
+        "a window lives as long as its longest proof",
+        "*needed_until = expires.max(*needed_until)",
+        "*needed_until = (*needed_until).min(expires)",
+      ),
+      swap("a window in need stays", "«*needed_until > now_seconds»);\n        }", "false"),
+      swap(
+        "no further session beyond the bound",
+        "if «self.sessions.len() >= self.most» {\n            return Err(full())",
+        "false",
+      ),
+    ],
+  },
+  {
+    file: "crypto-wasm/core/src/tickets.rs",
+    by: "suite authorize::",
+    mutants: [
+      swap("an opened ticket is known by its whole text", "*open.text == *text", "true"),
+      swap("and by the keyring that opened it", "open.ring == ring", "true"),
+      swap("which holders are did:web", "did::key_of(sub)?.is_none()", "false"),
+      swap("opened tickets are bounded", "self.tickets.len() >= self.most", "false"),
+      swap("the one not used for longest gives way", "*used = self.uses", "()"),
+    ],
+  },
+];
