@@ -11,8 +11,9 @@ export interface Count {
   least: number;
   /** likewise with `--quick` */
   least_quick: number;
-  /** of which so many must agree, e.g. mutants found of all: one capturing group, all matches added up */
+  /** of so many, and all of them, but for those of `besides`, e.g. mutants that are argued equivalent */
   of?: RegExp;
+  besides?: RegExp;
 }
 
 export type Need = "cargo" | "cargo-fuzz";
@@ -57,6 +58,16 @@ export const PARTS: Part[] = [
     ],
   },
   {
+    name: "oracle",
+    claim: "on random grants and requests the core decides as Cedar does",
+    command: ["node", "scripts/oracle.ts", "--requests", "120000"],
+    quick: ["node", "scripts/oracle.ts", "--requests", "5000"],
+    needs: [],
+    counts: [
+      { what: "oracle requests", pattern: /^oracle: (\d+) requests decided/gm, least: 100_000, least_quick: 5_000 },
+    ],
+  },
+  {
     name: "kills",
     claim: "the process is killed at random under load: nothing acknowledged is lost, nothing stands there twice",
     command: vitest("--project", "integration", "test/integration/crash.test.ts"),
@@ -81,6 +92,22 @@ export const PARTS: Part[] = [
     env_quick: { TALOS_FAULT_ROUNDS: "1" },
     needs: [],
     counts: [{ what: "failures played under load", pattern: /^\s*Tests +(\d+) passed/gm, least: 60, least_quick: 20 }],
+  },
+  {
+    name: "callers",
+    claim: "slow, half-open and vanishing callers, and 10,000 at once, are answered or let go in time, and recorded",
+    command: vitest("--project", "integration", "test/integration/slow-callers.test.ts"),
+    env: { TALOS_BURST: "10000" },
+    env_quick: { TALOS_BURST: "2000" },
+    needs: [],
+    counts: [
+      {
+        what: "requests of a burst, each answered by name",
+        pattern: /^burst: (\d+) requests answered/gm,
+        least: 10_000,
+        least_quick: 2_000,
+      },
+    ],
   },
   {
     name: "differential",

@@ -26,6 +26,12 @@ describe("counts", () => {
     expect(judge([found], "9 of 9 found", false)).toEqual({ counted: [{ what: "mutants found", n: 9, of: 9 }] });
   });
 
+  it("leave out what is argued, and no more than that", () => {
+    const all = { ...found, besides: /\((\d+) equivalent\)/g };
+    expect(judge([all], "7 of 9 found (2 equivalent)", false).reason).toBeUndefined();
+    expect(judge([all], "6 of 9 found (2 equivalent)", false).reason).toBe("mutants found: 6 of 9");
+  });
+
   it("are asked of every part, whose names differ", () => {
     expect(new Set(PARTS.map(({ name }) => name)).size).toBe(PARTS.length);
     for (const { counts, name } of PARTS) expect(counts.length, name).toBeGreaterThan(0);

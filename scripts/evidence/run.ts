@@ -58,14 +58,15 @@ export function judge(
 ): { counted: Counted[]; reason?: string } {
   const counted: Counted[] = [];
   const reasons: string[] = [];
-  for (const { what, pattern, of, least, least_quick } of counts) {
+  for (const { what, pattern, of, besides, least, least_quick } of counts) {
     const n = sum(pattern, output);
     const all = of === undefined ? undefined : sum(of, output);
     const wanted = quick ? least_quick : least;
     if (n === undefined) reasons.push(`its output does not count: ${what}`);
     else counted.push({ what, n, ...(all === undefined ? {} : { of: all }) });
     if (n !== undefined && n < wanted) reasons.push(`${what}: ${n}, fewer than ${wanted}`);
-    if (of !== undefined && all !== n) reasons.push(`${what}: ${n} of ${all}`);
+    const excused = besides === undefined ? 0 : (sum(besides, output) ?? 0);
+    if (n !== undefined && of !== undefined && all !== n + excused) reasons.push(`${what}: ${n} of ${all}`);
   }
   return { counted, ...(reasons.length === 0 ? {} : { reason: reasons.join("; ") }) };
 }

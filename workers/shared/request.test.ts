@@ -67,6 +67,11 @@ describe("readBody", () => {
     const broken = new ReadableStream<Uint8Array>({ start: (controller) => controller.error(new Error("reset")) });
     await expect(readBody(post(broken)).catch(code)).resolves.toBe("request.malformed");
   });
+
+  it("waits for no sender for ever", async () => {
+    const silent = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(1)) });
+    await expect(readBody(post(silent), LIMITS.body_bytes, 20).catch(code)).resolves.toBe("request.malformed");
+  });
 });
 
 describe("headers", () => {

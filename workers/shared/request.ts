@@ -6,6 +6,8 @@ import { LIMITS, TalosError } from "@talos/contracts";
 import { uuidv7 } from "@talos/core";
 
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+/** A body that takes longer is given up: 1 MiB in this time is 280 kbit/s, and nothing is decided before it is whole. */
+export const BODY_MS = 30_000;
 const NO_TRACE = "0".repeat(32);
 const NO_SPAN = "0".repeat(16);
 
@@ -96,25 +98,42 @@ export function joined(chunks: readonly Uint8Array[], size: number): Uint8Array 
   return bytes;
 }
 
+/** The body's bytes, or null when there are more than `limit`. */
+async function wholeBody(request: Request, declared: string | null, limit: number): Promise<Uint8Array | null> {
+  // A declared length bounds what the platform takes, and taking it whole is a third of the price of a reader.
+  if (declared !== null && request.headers.get("transfer-encoding") === null) {
+    const whole = new Uint8Array(await request.arrayBuffer());
+    return whole.byteLength > limit ? null : whole;
+  }
+  return readBounded(request.body, limit);
+}
+
 /**
  * The body of a request, read once: its digest is signed and the core reads these very bytes.
  * A content coding would make the signed bytes differ from the read ones, so none is taken.
- * @throws `request.body_too_large`, `request.media_type`, `request.malformed` (the sender broke off)
+ * @param ms how long the sender may take
+ * @throws `request.body_too_large`, `request.media_type`, `request.malformed` (the sender broke off, or was too slow)
  */
-export async function readBody(request: Request, limit: number = LIMITS.body_bytes): Promise<Uint8Array> {
+export async function readBody(
+  request: Request,
+  limit: number = LIMITS.body_bytes,
+  ms: number = BODY_MS,
+): Promise<Uint8Array> {
   const coding = request.headers.get("content-encoding");
   if (coding !== null && coding.toLowerCase() !== "identity") throw new TalosError("request.media_type", { coding });
   const declared = request.headers.get("content-length");
   if (declared !== null && Number(declared) > limit) throw new TalosError("request.body_too_large", { declared });
   let body: Uint8Array | null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no whole body within ${ms} ms`)), ms);
+  });
   try {
-    // A declared length bounds what the platform takes, and taking it whole is a third of the price of a reader.
-    if (declared !== null && request.headers.get("transfer-encoding") === null) {
-      const whole = new Uint8Array(await request.arrayBuffer());
-      body = whole.byteLength > limit ? null : whole;
-    } else body = await readBounded(request.body, limit);
+    body = await Promise.race([wholeBody(request, declared, limit), late]);
   } catch (cause) {
-    throw new TalosError("request.malformed", { why: "the body broke off" }, { cause });
+    throw new TalosError("request.malformed", { why: "the body broke off, or took too long" }, { cause });
+  } finally {
+    if (timer !== undefined) clearTimeout(timer);
   }
   if (body === null) throw new TalosError("request.body_too_large", { limit });
   return body;

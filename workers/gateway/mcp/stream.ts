@@ -41,6 +41,28 @@ export interface StreamEnd {
  */
 const PING_MS = 5_000;
 
+/** The caller takes nothing any more, though its connection stands. */
+class NotTaken extends Error {
+  override readonly name = "NotTaken";
+}
+
+/**
+ * A write to the caller, or its close. While it is not taken nothing can be decided anew, so the caller has
+ * `sse_recheck_ms`: then it is as good as gone, and holds no upstream, slot or memory of ours for longer.
+ * @throws NotTaken
+ */
+async function taken(handed: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new NotTaken()), LIMITS.sse_recheck_ms);
+  });
+  try {
+    await Promise.race([handed, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 const encoder = new TextEncoder();
 const PING = encoder.encode(printSse({ comment: true }));
 
@@ -60,6 +82,7 @@ export async function pump(ask: StreamAsk, writer: WritableStreamDefaultWriter<U
   try {
     await forward(ask, parser, writer, end);
   } catch (error) {
+    if (error instanceof NotTaken) leave();
     if (!end.gone) end.failure = named(error);
   }
   if (end.failure !== undefined || end.gone) ask.signal.abort();
@@ -95,7 +118,7 @@ async function forward(
       nextCheck = Date.now() + LIMITS.sse_recheck_ms;
     }
     if (now >= nextPing) {
-      await writer.write(PING);
+      await taken(writer.write(PING));
       nextPing = now + PING_MS;
     }
     if (read === "tick") {
@@ -133,7 +156,7 @@ async function send(
     if (released.answered !== undefined && released.answered.id === ask.rpc_id) ask.answered();
     out = released.text === null ? null : { ...event, data: released.text };
   }
-  if (out !== null) await writer.write(encoder.encode(printSse(out)));
+  if (out !== null) await taken(writer.write(encoder.encode(printSse(out))));
 }
 
 /** @throws `upstream.too_large`, `upstream.invalid` (not UTF-8) */
@@ -151,13 +174,19 @@ async function finishWriting(
   writer: WritableStreamDefaultWriter<Uint8Array>,
   end: StreamEnd,
 ): Promise<void> {
+  if (end.gone) {
+    // Not closed, which would wait for the caller to take what is left.
+    await writer.abort("gone").catch(() => undefined); // the connection may be gone already
+    return;
+  }
   try {
     if (end.failure !== undefined && ask.rpc_id !== undefined) {
       const data = rpcErrorText(named(end.failure), ask.gate.c.get("request_id"), ask.rpc_id);
-      await writer.write(encoder.encode(printSse({ event: "message", data })));
+      await taken(writer.write(encoder.encode(printSse({ event: "message", data }))));
     }
-    await writer.close();
+    await taken(writer.close());
   } catch {
     end.gone = true; // nobody is there to be told; the record says how it ended
+    await writer.abort("gone").catch(() => undefined); // as above
   }
 }
