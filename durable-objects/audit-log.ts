@@ -4,9 +4,10 @@
  * Rows: `batches` (one for each append: its events and what their promises were made with; never deleted, so the
  * projection can be built again from nothing), `event_ids` (one for each event: the exact index), `salts` (of
  * commitments, apart from the leaves, so that they can be erased), `projection` (one row: how far Postgres is),
- * `last_head` (one row: the newest head that was recorded).
+ * `last_head` (one row: the newest head that was recorded); the tree's in `tree-store.ts`.
  * Atomic: `append` compares ids, numbers the events and writes all rows in one transaction without awaiting; the output
- * gate holds the promises back until the rows are durable, and the platform commits concurrent appends together.
+ * gate holds the promises back until the rows are durable, and the platform commits concurrent appends together. The
+ * alarm makes leaves of what was appended (one transaction), publishes them, and projects them.
  * Eviction loses: when the next alarm is due (read again), and how often projecting failed. No event, no promise.
  * Source: contracts/spec/audit.md.
  */
@@ -19,6 +20,8 @@ import { follows } from "./head-order.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
 import { Outbox } from "./outbox.ts";
+import { logOrigin, Publisher } from "./publisher.ts";
+import { TreeStore } from "./tree-store.ts";
 import type {
   AppendAsk,
   Appended,
@@ -56,21 +59,37 @@ type Batches = Map<number, Entry[]>;
 
 export class AuditLog extends DurableObject<Env> {
   readonly #outbox: Outbox;
+  readonly #tree: TreeStore;
+  readonly #publisher: Publisher;
   #alarmMs: number | null = null;
+  /** When projecting is due: while Postgres is down it waits longer than sealing does. */
+  #projectAtMs = 0;
+  /** Whether the next alarm is to project, and not only to seal and publish. */
+  #projects = true;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#outbox = new Outbox(ctx.storage.sql, this.#name(), () => this.#next());
+    ctx.storage.sql.exec(SCHEMA);
+    this.#tree = new TreeStore(ctx.storage);
+    this.#publisher = new Publisher({
+      log: this.#name(),
+      tree: this.#tree,
+      bucket: () => this.env.AUDIT_TILES,
+      seed: () => primaryKey(keysetsOf(this.env, Date.now()), "head").key,
+    });
     ctx.blockConcurrencyWhile(async () => {
-      ctx.storage.sql.exec(SCHEMA);
       this.#alarmMs = await ctx.storage.getAlarm();
+      // Nothing is promised before the bucket was seen, if it can be: rows that somebody restored would be promised anew.
+      await this.#publisher.check();
     });
   }
 
   /**
    * Make events durable. Appending the same events again gives the same promises, byte for byte.
    * @returns `audit.event_conflict` when an id is known with another leaf, `head.rolled_back` when a head does not
-   * follow the last one, `contract.invalid`, `LIMIT_EXCEEDED`, `audit.unavailable` (log full), `config.incomplete`;
+   * follow the last one, `contract.invalid`, `LIMIT_EXCEEDED`, `audit.unavailable` (log full), `audit.forked` and
+   * `audit.backlogged` (contracts/spec/audit.md#sealing-and-publication), `config.incomplete`;
    * then nothing of the whole ask was appended, or, without the key of an old promise, all of it without a promise
    */
   async append(ask: AppendAsk): Promise<Appended> {
@@ -98,6 +117,11 @@ export class AuditLog extends DurableObject<Env> {
     const { fresh, known } = sorted;
     if (fresh.length > 0) {
       if (ask.head !== undefined && !follows(this.lastHead(), ask.head)) return { ok: false, code: "head.rolled_back" };
+      if (this.#publisher.state === "forked") return { ok: false, code: "audit.forked" };
+      if (this.#backlogged(nowMs)) {
+        this.#arm(nowMs); // an alarm that was lost must not keep the log closed
+        return { ok: false, code: "audit.backlogged" };
+      }
       if (this.ctx.storage.sql.databaseSize > MAX_BYTES) return { ok: false, code: "audit.unavailable" };
       const first_seq = this.#next();
       const facts = { first_seq, time_ms: nowMs, max_delay_seconds: LIMITS.audit_max_delay_seconds, kid };
@@ -133,24 +157,67 @@ export class AuditLog extends DurableObject<Env> {
       projected_seq: this.#outbox.position(),
       oldest_unprojected_ms: this.#outbox.oldestMs(),
       projection_failures: this.#outbox.failures,
+      sealed_size: this.#tree.sealed()?.size ?? 0,
+      published_size: this.#tree.published()?.size ?? 0,
+      publish_failures: this.#publisher.failures,
+      forked: this.#publisher.state === "forked",
       bytes: this.ctx.storage.sql.databaseSize,
     };
   }
 
-  /** Project now what is waiting, as far as it goes; a failure is counted in `status` and tried again by the alarm. */
+  /** Seal, publish and project now, as far as it goes; failures are counted in `status` and tried again by the alarm. */
   async flush(): Promise<void> {
-    await this.alarm();
+    await this.#work(true);
   }
 
-  /** Hand what is not projected yet to the projector; come again while anything is left. Never throws for Postgres. */
+  /** Seal, publish and project what waits for it; come again while anything is left. Never throws for R2 or Postgres. */
   override async alarm(): Promise<void> {
+    await this.#work(false);
+  }
+
+  async #work(force: boolean): Promise<void> {
     this.#alarmMs = null;
     try {
-      await this.#outbox.run(this.#projector());
+      this.#seal();
+      const nowMs = Date.now();
+      const project = force || this.#projects || nowMs >= this.#projectAtMs;
+      await Promise.all([this.#publisher.run(nowMs, force), project ? this.#outbox.run(this.#projector()) : undefined]);
+      if (project) this.#projectAtMs = Date.now() + (this.#outbox.waitMs() ?? 0);
     } finally {
-      const waitMs = this.#outbox.waitMs();
-      if (waitMs !== null) this.#set(Date.now() + Math.max(1, waitMs));
+      this.#armAgain(Date.now());
     }
+  }
+
+  /** Make leaves of what was appended. Rows that contradict each other stop the log: nothing is added to them. */
+  #seal(): void {
+    if (this.#publisher.state === "forked") return;
+    try {
+      while (this.#tree.seal(this.#next(), logOrigin(this.env.TALOS_ORIGIN, this.#name())) > 0);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code !== "config.incomplete") this.#publisher.state = "forked";
+      warn("audit_log.seal_failed", { log: this.#name(), code });
+    }
+  }
+
+  /** Whether publishing fails, and an event has waited for it longer than a log may go on. */
+  #backlogged(nowMs: number): boolean {
+    if (this.#publisher.failures === 0) return false;
+    const published = this.#tree.published()?.size ?? 0;
+    const sql = "SELECT time_ms FROM batches WHERE first_seq >= ? ORDER BY first_seq LIMIT 1";
+    const oldest = this.ctx.storage.sql.exec<{ time_ms: number }>(sql, published).toArray()[0];
+    return oldest !== undefined && nowMs - oldest.time_ms > LIMITS.audit_backlog_ms;
+  }
+
+  /** Come again while anything is left to do. */
+  #armAgain(nowMs: number): void {
+    const projectMs = this.#outbox.waitMs() === null ? null : this.#projectAtMs - nowMs;
+    const unsealed = this.#publisher.state !== "forked" && (this.#tree.sealed()?.size ?? 0) < this.#next();
+    const treeMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
+    if (projectMs === null && treeMs === null) return;
+    const waitMs = Math.min(projectMs ?? Number.POSITIVE_INFINITY, treeMs ?? Number.POSITIVE_INFINITY);
+    this.#set(nowMs + Math.max(1, waitMs));
+    this.#projects = projectMs !== null && projectMs <= waitMs;
   }
 
   #projector(): ProjectorPort {
@@ -235,8 +302,10 @@ export class AuditLog extends DurableObject<Env> {
   }
 
   #arm(nowMs: number): void {
-    if (this.#alarmMs !== null && this.#alarmMs >= nowMs - LOST_ALARM_MS) return;
-    this.#set(nowMs + Math.max(LIMITS.audit_project_ms, this.#outbox.waitMs() ?? 0));
+    const dueMs = nowMs + LIMITS.audit_project_ms;
+    if (this.#alarmMs !== null && this.#alarmMs >= nowMs - LOST_ALARM_MS && this.#alarmMs <= dueMs) return;
+    this.#set(dueMs);
+    this.#projects = this.#projectAtMs <= dueMs;
   }
 
   /** Not awaited: the output gate waits for it like for any other write, and fails the object if it fails. */

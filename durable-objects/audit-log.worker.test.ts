@@ -293,7 +293,12 @@ describe("projection", () => {
     expect(await log.status()).toMatchObject({ projected_seq: 0, projection_failures: 9 });
     expect((await log.status()).oldest_unprojected_ms).toBeLessThanOrEqual(Date.now());
     testDatabase().fault = () => "none";
+    // The alarm that appending set seals; the projection keeps its pause, for which the next alarm is set.
     expect(await runDurableObjectAlarm(log)).toBe(true);
+    expect(await log.status()).toMatchObject({ sealed_size: 308, projected_seq: 0 });
+    const at = await runInDurableObject(log, (_, { storage }) => storage.getAlarm());
+    expect(at! - Date.now()).toBeLessThanOrEqual(LIMITS.audit_project_retry_ms);
+    await log.flush();
     expect(projected()).toEqual(ids);
     expect(await log.status()).toMatchObject({ projected_seq: 308, projection_failures: 0 });
   });

@@ -12,6 +12,8 @@ export interface Env {
   AUDIT_LOGS: DurableObjectNamespace<AuditLog>;
   /** `policy/<hash>`, `rev/<hash>`: bodies under their hash, a cache that is never believed unseen */
   SNAPSHOTS: KVNamespace;
+  /** `f/<log>/tile/…`, `p/<log>/tile/…`, `c/<log>/checkpoint`: what a log published (contracts/spec/audit.md) */
+  AUDIT_TILES: R2Bucket;
   /** `development` or `production`; anything else is incomplete */
   TALOS_MODE?: string;
   TALOS_ORIGIN?: string;

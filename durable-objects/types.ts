@@ -94,6 +94,14 @@ export interface LogStatus {
   oldest_unprojected_ms: number | null;
   /** attempts that failed since the last one that did not */
   projection_failures: number;
+  /** leaves of the sealed tree */
+  sealed_size: number;
+  /** leaves of the newest head that is known to be in the bucket */
+  published_size: number;
+  /** attempts to publish that failed since the last one that did not */
+  publish_failures: number;
+  /** rows and bucket contradict each other: nothing is added any more */
+  forked: boolean;
   /** size of the object's database */
   bytes: number;
 }

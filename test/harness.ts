@@ -5,7 +5,7 @@
  */
 import { readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { mkdtemp } from "node:fs/promises";
 import type { AuditEventV2, Jwk, Keysets } from "@talos/contracts";
 import { build, type Plugin } from "esbuild";
@@ -91,20 +91,30 @@ export interface LogStub {
   flush(): Promise<void>;
 }
 
-const bundles = new Map<string, Promise<{ code: string; wasm: Uint8Array }>>();
-const WASM = "talos_core_bg.wasm";
+interface Bundle {
+  code: string;
+  /** compiled modules by the name beside which the script finds them */
+  wasm: { name: string; contents: Uint8Array }[];
+}
 
-/** The script as wrangler bundles it: one module, the wasm beside it. */
-function bundle(entry: string): Promise<{ code: string; wasm: Uint8Array }> {
+const bundles = new Map<string, Promise<Bundle>>();
+
+/** The script as wrangler bundles it: one module, every wasm beside it. */
+function bundle(entry: string): Promise<Bundle> {
   const made = bundles.get(entry) ?? makeBundle(entry);
   bundles.set(entry, made);
   return made;
 }
 
-async function makeBundle(entry: string): Promise<{ code: string; wasm: Uint8Array }> {
+async function makeBundle(entry: string): Promise<Bundle> {
+  const found = new Map<string, string>();
   const wasmBeside: Plugin = {
     name: "wasm-beside",
-    setup: (esbuild) => esbuild.onResolve({ filter: /\.wasm$/ }, () => ({ path: `./${WASM}`, external: true })),
+    setup: (esbuild) =>
+      esbuild.onResolve({ filter: /\.wasm$/ }, ({ path, resolveDir }) => {
+        found.set(basename(path), join(resolveDir, path));
+        return { path: `./${basename(path)}`, external: true };
+      }),
   };
   const result = await build({
     entryPoints: [join(ROOT, entry)],
@@ -120,7 +130,8 @@ async function makeBundle(entry: string): Promise<{ code: string; wasm: Uint8Arr
     plugins: [wasmBeside],
     logLevel: "silent",
   });
-  return { code: result.outputFiles[0]!.text, wasm: await readFile(join(ROOT, "crypto-wasm/pkg", WASM)) };
+  const wasm = [...found].map(async ([name, file]) => ({ name, contents: await readFile(file) }));
+  return { code: result.outputFiles[0]!.text, wasm: await Promise.all(wasm) };
 }
 
 /** Start a Talos and wait until it serves. */
@@ -135,7 +146,7 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, "wrangler.toml"));
   const modules = [
     { type: "ESModule" as const, path: "/index.js", contents: code },
-    { type: "CompiledWasm" as const, path: `/${WASM}`, contents: wasm },
+    ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm" as const, path: `/${name}`, contents })),
   ];
   const script = (keys: Keysets) => ({
     ...workerOptions,

@@ -50,6 +50,8 @@ const TABLE = {
   "head.rolled_back": {"status":503,"message":"What is stored is older than what the log has recorded.","retryable":true},
   "policy.unavailable": {"status":503,"message":"The policy in force cannot be read at the moment.","retryable":true},
   "audit.unavailable": {"status":503,"message":"The call cannot be recorded at the moment, so it was not made.","retryable":true},
+  "audit.forked": {"status":503,"message":"The record differs from what was published of it, so nothing is added to it.","retryable":false},
+  "audit.backlogged": {"status":503,"message":"Too much is recorded that is not published yet.","retryable":true},
   "audit.query_unavailable": {"status":503,"message":"The record cannot be searched at the moment.","retryable":true},
   "audit.event_conflict": {"status":409,"message":"Another event has this id.","retryable":false},
   "log.policy_malformed": {"status":422,"message":"The policy file cannot be read.","retryable":false},

@@ -226,6 +226,16 @@ export const LIMITS = {
   audit_project_retry_ms: 60000,
   /** entries. Rows of one projecting statement. */
   audit_project_rows: 256,
+  /** entries. Events that one seal makes leaves of: 16 tiles and about 40 ms of hashing, in one transaction. */
+  audit_seal_events: 4096,
+  /** milliseconds. Between two checkpoints of a log; a bucket takes one write a second to the same name. */
+  audit_publish_ms: 2000,
+  /** milliseconds. Longest pause between attempts while the bucket is down. */
+  audit_publish_retry_ms: 60000,
+  /** entries. Most that one checkpoint adds: 32 tiles and 32 bundles are written before it, and an attempt that fails repeats no more. */
+  audit_publish_events: 8192,
+  /** milliseconds. An event that no published head covers after this time stops the log: what is promised within a minute cannot be kept any more. */
+  audit_backlog_ms: 600000,
   /** entries. Scalars of one event. */
   meta_entries: 32,
   /** bytes. A word. */

@@ -9,6 +9,7 @@ declare global {
   type DurableObjectStorage = W.DurableObjectStorage;
   type ExecutionContext = W.ExecutionContext;
   type KVNamespace = W.KVNamespace;
+  type R2Bucket = W.R2Bucket;
   type SqlStorage = W.SqlStorage;
   type SqlStorageValue = W.SqlStorageValue;
   const scheduler: { wait(delay_ms: number, options?: { signal?: AbortSignal }): Promise<void> };

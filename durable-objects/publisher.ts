@@ -1,0 +1,246 @@
+/**
+ * Carries the sealed tree of a log into the bucket: full tiles and bundles under `f/`, partial ones under `p/` (none of them
+ * ever changes), then the signed checkpoint in the place of the last one. The bucket is compared with the rows before anything
+ * is signed: whoever restored old rows, or another bucket, must not get a second history signed.
+ *
+ * Every step is harmless to repeat: files are written if absent and compared if present, the checkpoint if it is still the
+ * one that was seen. Until the checkpoint is replaced nothing was published.
+ * Source: contracts/spec/audit.md#sealing-and-publication.
+ */
+import { LIMITS, TalosError } from "@talos/contracts";
+import { b64uDecode, publicKey } from "@talos/core";
+import {
+  bundle,
+  bundleLeaves,
+  checkConsistency,
+  checkpointText,
+  consistencyProof,
+  type Head,
+  note,
+  signatureLine,
+  TILE_WIDTH,
+  tileAt,
+  treeRoot,
+} from "@talos/core/log";
+import { withinMs } from "./deadline.ts";
+import { codeOf, warn } from "./log.ts";
+import { equal, type PublishedHead, type SealedHead, type TreeStore } from "./tree-store.ts";
+
+/** What of R2 is used. */
+export type Bucket = Pick<R2Bucket, "get" | "put">;
+
+/** Levels of tiles that a tree within bounds has (contracts/spec/log.md#tiles). */
+const LEVELS = [0, 1, 2, 3, 4, 5, 6];
+/** How long one look into the bucket, or one file into it, may take. */
+const ATTEMPT_MS = 15_000;
+
+const utf8 = new TextEncoder();
+
+/** The published head is ahead of the rows, or not of their tree. Final until an operator acts. */
+class Fork extends Error {
+  override readonly name = "Fork";
+}
+
+export interface PublisherPorts {
+  log: string;
+  tree: TreeStore;
+  bucket: () => Bucket;
+  /** base64url seed of the key that signs heads */
+  seed: () => string;
+}
+
+export class Publisher {
+  /** attempts that failed since the last one that did not */
+  failures = 0;
+  /** `unknown` until the bucket was seen; `forked` for good */
+  state: "unknown" | "same" | "forked" = "unknown";
+  readonly #ports: PublisherPorts;
+  #running: Promise<void> | undefined;
+  #lastMs = 0;
+
+  constructor(ports: PublisherPorts) {
+    this.#ports = ports;
+  }
+
+  /** Whether the tree holds what no published head covers. */
+  behind(): boolean {
+    const { tree } = this.#ports;
+    return (tree.sealed()?.size ?? 0) > (tree.published()?.size ?? 0);
+  }
+
+  /** How long to wait before the next run, in ms; null when there is nothing to publish, or never again. */
+  waitMs(nowMs: number): number | null {
+    if (this.state === "forked" || !this.behind()) return null;
+    const { audit_publish_ms, audit_publish_retry_ms } = LIMITS;
+    if (this.failures === 0) return Math.max(1, this.#lastMs + audit_publish_ms - nowMs);
+    return Math.min(audit_publish_ms * 2 ** Math.min(this.failures - 1, 16), audit_publish_retry_ms);
+  }
+
+  /** Look into the bucket, if that was not done yet. Never throws; a bucket that cannot be read is looked into again. */
+  async check(): Promise<void> {
+    if (this.state !== "unknown") return;
+    try {
+      await withinMs(this.#compare(), LIMITS.object_timeout_ms, "the bucket");
+      this.state = "same";
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Publish what is sealed, unless that was done a moment ago. One run at a time; never throws for the bucket. */
+  run(nowMs: number, force = false): Promise<void> {
+    const early = !force && (this.waitMs(nowMs) ?? 0) > 1;
+    if (this.#running === undefined && early) return Promise.resolve();
+    this.#running ??= this.#run(nowMs).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #run(nowMs: number): Promise<void> {
+    await this.check();
+    if (this.state !== "same" || !this.behind()) return;
+    try {
+      await this.#publish();
+      this.failures = 0;
+      this.#lastMs = nowMs;
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.failures += 1;
+    // A tile or head that contradicts what was published is no failure of the bucket.
+    const forked = error instanceof Fork || codeOf(error).startsWith("log.");
+    if (forked) this.state = "forked";
+    const facts = { log: this.#ports.log, failures: this.failures, code: codeOf(error) };
+    warn(forked ? "audit_log.forked" : "audit_log.publish_failed", facts);
+  }
+
+  /** The start-up rule: what is in the bucket is a head of our tree, and none that is older than we know of. */
+  async #compare(): Promise<void> {
+    const { tree } = this.#ports;
+    const known = tree.published();
+    const found = await this.#ports.bucket().get(this.#checkpointName());
+    if (found === null) {
+      if (known !== undefined) throw new Fork("the published head is gone");
+      return;
+    }
+    const text = await found.text();
+    const sealed = tree.sealed();
+    const size = Number(text.split("\n")[1]);
+    if (sealed === undefined || !(size >= (known?.size ?? 1) && size <= sealed.size)) {
+      throw new Fork("the published head is ahead of the rows, or behind what was published");
+    }
+    const root = await treeRoot(size, async (path) => tree.tile(path));
+    if (!text.startsWith(`${checkpointText(sealed.origin, { size, root })}\n`)) {
+      throw new Fork("the published head is of another tree");
+    }
+    tree.setPublished({ size, root, note: text, etag: found.etag });
+  }
+
+  async #publish(): Promise<void> {
+    const { tree } = this.#ports;
+    const sealed = tree.sealed()!;
+    const before = tree.published();
+    const head = await this.#next(sealed, before);
+    await Promise.all([...this.#files(before?.size ?? 0, head.size)].map(({ path, bytes }) => this.#put(path, bytes)));
+
+    const text = checkpointText(sealed.origin, head);
+    const signed = note(text, [await this.#sign(sealed.origin, text)]);
+    const onlyIf = before === undefined ? { etagDoesNotMatch: "*" } : { etagMatches: before.etag };
+    const httpMetadata = { contentType: "text/plain; charset=utf-8", cacheControl: "private, no-cache" };
+    const bucket = this.#ports.bucket();
+    const put = await withinMs(
+      bucket.put(this.#checkpointName(), signed, { onlyIf, httpMetadata }),
+      ATTEMPT_MS,
+      "a put",
+    );
+    if (put === null) {
+      // Not the checkpoint that we saw: our own put whose answer was lost, or somebody else's. The next look tells.
+      this.state = "unknown";
+      throw new Error("the checkpoint was replaced in between");
+    }
+    tree.setPublished({ ...head, note: signed, etag: put.etag });
+  }
+
+  /** The head to publish, shown to extend the last one by the tiles that are stored. */
+  async #next(sealed: SealedHead, before: PublishedHead | undefined): Promise<Head> {
+    const read = async (path: string) => this.#ports.tree.tile(path);
+    const size = Math.min(sealed.size, (before?.size ?? 0) + LIMITS.audit_publish_events);
+    const head = { size, root: await treeRoot(size, read) };
+    if (size === sealed.size && !equal(head.root, sealed.root)) throw new Fork("the tiles are not those of the head");
+    if (before !== undefined)
+      checkConsistency({ old: before, head, hashes: await consistencyProof(before.size, size, read) });
+    return head;
+  }
+
+  /** Every tile and bundle that the tree of `size` leaves has and the one of `before` had not. */
+  *#files(before: number, size: number): Generator<{ path: string; bytes: Uint8Array }> {
+    const { tree } = this.#ports;
+    for (const level of LEVELS) {
+      const [had, has] = [before, size].map((leaves) => Math.floor(leaves / TILE_WIDTH ** level)) as [number, number];
+      if (had === has) continue;
+      for (let index = Math.floor(had / TILE_WIDTH); ; index += 1) {
+        const path = tileAt(level, index, size);
+        if (path === undefined) break;
+        const bytes = tree.tile(path);
+        yield { path, bytes };
+        if (level === 0) yield this.#bundle(index, size, bytes);
+      }
+    }
+  }
+
+  #bundle(index: number, size: number, leaves: Uint8Array): { path: string; bytes: Uint8Array } {
+    const first = index * TILE_WIDTH;
+    const entries = this.#ports.tree.entries(first, Math.min(size, first + TILE_WIDTH));
+    const bytes = bundle([...entries].map(({ body }) => utf8.encode(body)));
+    if (!equal(bundleLeaves(bytes), leaves)) throw new Fork("the stored events are not those that were sealed");
+    return { path: tileAt("entries", index, size)!, bytes };
+  }
+
+  /** Written once; what is there already must be the same. */
+  async #put(path: string, bytes: Uint8Array): Promise<void> {
+    const name = this.#fileName(path);
+    const bucket = this.#ports.bucket();
+    const onlyIf = { etagDoesNotMatch: "*" };
+    const httpMetadata = {
+      contentType: "application/octet-stream",
+      cacheControl: "private, max-age=31536000, immutable",
+    };
+    if ((await withinMs(bucket.put(name, bytes, { onlyIf, httpMetadata }), ATTEMPT_MS, "a put")) !== null) return;
+    const there = await withinMs(bucket.get(name), ATTEMPT_MS, "a get");
+    if (there === null) throw new Error("a file that is there and is not");
+    if (!equal(new Uint8Array(await there.arrayBuffer()), bytes)) throw new Fork(`another ${path} is published`);
+  }
+
+  async #sign(origin: string, text: string): Promise<string> {
+    const seed = b64uDecode(this.#ports.seed());
+    const key = await crypto.subtle.importKey("pkcs8", pkcs8(seed), "Ed25519", false, ["sign"]);
+    const signature = new Uint8Array(await crypto.subtle.sign("Ed25519", key, utf8.encode(text)));
+    return signatureLine({ name: origin, publicKey: publicKey(seed) }, signature);
+  }
+
+  #checkpointName(): string {
+    return `c/${this.#ports.log}/checkpoint`;
+  }
+
+  /** Apart, so that what is full can be locked for good and what is partial can be cleared. */
+  #fileName(path: string): string {
+    return `${path.includes(".p/") ? "p" : "f"}/${this.#ports.log}/${path}`;
+  }
+}
+
+/** RFC 8410: the seed behind the fixed beginning of every Ed25519 private key. */
+function pkcs8(seed: Uint8Array): Uint8Array<ArrayBuffer> {
+  const prefix = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+  return Uint8Array.from([...prefix, ...seed]);
+}
+
+/** The name of a deployment's log of a tenant (contracts/spec/audit.md#sealing-and-publication). */
+export function logOrigin(deployment: string | undefined, log: string): string {
+  const host = URL.canParse(deployment ?? "") ? new URL(deployment!).host : "";
+  if (host === "") throw new TalosError("config.incomplete", { missing: ["TALOS_ORIGIN"] });
+  return `${host}/t/${log}/audit`;
+}

@@ -1,0 +1,131 @@
+/**
+ * The rows of a log's tree. `tiles` holds every tile of hashes under its full name (a partial one is its beginning), `tree`
+ * the sealed head, `published` the newest head that is known to be in the bucket.
+ * Sealing is the commit point of an index: leaves, tiles and head in one transaction, computed without awaiting.
+ * Source: contracts/spec/audit.md#sealing-and-publication.
+ */
+import { LIMITS } from "@talos/contracts";
+import { b64uDecode } from "@talos/core";
+import { append, edgeRoot, edgeTiles, HASH_BYTES, type Head, parseTile } from "@talos/core/log";
+import { decodeBatch, type Entry } from "./batch.ts";
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS tiles (path TEXT PRIMARY KEY, hashes BLOB NOT NULL);
+  CREATE TABLE IF NOT EXISTS tree (id INTEGER PRIMARY KEY CHECK (id = 0), origin TEXT NOT NULL, size INTEGER NOT NULL,
+    root BLOB NOT NULL);
+  CREATE TABLE IF NOT EXISTS published (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL,
+    note TEXT NOT NULL, etag TEXT NOT NULL);`;
+
+export interface SealedHead extends Head {
+  /** what the log calls itself; kept from the first seal on, whatever the deployment's address becomes */
+  origin: string;
+}
+
+export interface PublishedHead extends Head {
+  /** the signed checkpoint */
+  note: string;
+  /** the bucket's name for these bytes */
+  etag: string;
+}
+
+type Blob<T> = { [K in keyof T]: T[K] extends Uint8Array ? ArrayBuffer : T[K] } & Record<string, SqlStorageValue>;
+
+export class TreeStore {
+  readonly #storage: DurableObjectStorage;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+    storage.sql.exec(SCHEMA);
+  }
+
+  /** Undefined before the first seal. */
+  sealed(): SealedHead | undefined {
+    const sql = "SELECT origin, size, root FROM tree";
+    const row = this.#storage.sql.exec<Blob<SealedHead>>(sql).toArray()[0];
+    return row === undefined ? undefined : { ...row, root: new Uint8Array(row.root) };
+  }
+
+  published(): PublishedHead | undefined {
+    const sql = "SELECT size, root, note, etag FROM published";
+    const row = this.#storage.sql.exec<Blob<PublishedHead>>(sql).toArray()[0];
+    return row === undefined ? undefined : { ...row, root: new Uint8Array(row.root) };
+  }
+
+  setPublished({ size, root, note, etag }: PublishedHead): void {
+    const sql = "INSERT OR REPLACE INTO published VALUES (0, ?, ?, ?, ?)";
+    this.#storage.sql.exec(sql, size, bytesOf(root), note, etag);
+  }
+
+  /** A tile as a tree has it that ends in it or goes on behind it. */
+  tile(path: string): Uint8Array {
+    const bytes = parseTile(path).width * HASH_BYTES;
+    const sql = "SELECT hashes FROM tiles WHERE path = ?";
+    const row = this.#storage.sql.exec<{ hashes: ArrayBuffer }>(sql, fullName(path)).toArray()[0];
+    if (row === undefined || row.hashes.byteLength < bytes) throw new Error(`the tile ${path} is not stored`);
+    return new Uint8Array(row.hashes, 0, bytes);
+  }
+
+  /** Entries of the log from `first` on, before `end`. */
+  *entries(first: number, end: number): Generator<Entry & { seq: number }> {
+    const sql = `SELECT first_seq, events FROM batches WHERE first_seq < ? AND first_seq >=
+      (SELECT max(first_seq) FROM batches WHERE first_seq <= ?) ORDER BY first_seq`;
+    for (const { first_seq, events } of this.#storage.sql.exec<{ first_seq: number; events: string }>(
+      sql,
+      end,
+      first,
+    )) {
+      for (const [i, entry] of decodeBatch(events).entries()) {
+        const seq = first_seq + i;
+        if (seq >= first && seq < end) yield { ...entry, seq };
+      }
+    }
+  }
+
+  /**
+   * Make leaves of the events up to `next`, at most `audit_seal_events` of them, whole or not at all.
+   * @param origin what the log calls itself, if this is its first seal
+   * @returns how many events became leaves
+   */
+  seal(next: number, origin: string): number {
+    return this.#storage.transactionSync(() => {
+      const before = this.sealed() ?? { origin, size: 0, root: edgeRoot(0, new Uint8Array(0)) };
+      const { size } = before;
+      const end = Math.min(next, size + LIMITS.audit_seal_events);
+      if (end <= size) return 0;
+      const edge = concat(edgeTiles(size).map((path) => this.tile(path)));
+      // What is stored must be what was sealed: a tree that grows from other tiles would be another log.
+      if (!equal(edgeRoot(size, edge), before.root))
+        throw new Error("the stored tiles are not those of the sealed head");
+      const leaves = new Uint8Array((end - size) * HASH_BYTES);
+      let count = 0;
+      for (const { leaf_hash } of this.entries(size, end)) leaves.set(b64uDecode(leaf_hash), HASH_BYTES * count++);
+      if (count !== end - size) throw new Error("the batches do not hold every number once");
+      const { root, tiles } = append({ size, edge, leaves });
+      for (const { path, hashes } of tiles) {
+        this.#storage.sql.exec("INSERT OR REPLACE INTO tiles VALUES (?, ?)", fullName(path), bytesOf(hashes));
+      }
+      this.#storage.sql.exec("INSERT OR REPLACE INTO tree VALUES (0, ?, ?, ?)", before.origin, end, bytesOf(root));
+      return count;
+    });
+  }
+}
+
+/** The name that a tile has once it is full. */
+const fullName = (path: string) => path.split(".p/")[0]!;
+
+/** A copy: the view may be on the module's or a row's memory. */
+const bytesOf = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer;
+
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
