@@ -196,6 +196,9 @@ const proofs = (): string[] => {
   return proved.flatMap((request) => changes.map((change) => `${json(request)}\n${change}`));
 };
 
+const withAtom = (atom: unknown): string =>
+  json([{ tool: "a/x", classes: ["read"], actions: ["call"], resource: "any", args: { n: [atom] }, closed: false }]);
+
 /** Inputs of a target that are worth starting from. */
 export function seeds(target: string): string[] {
   switch (target) {
@@ -215,6 +218,7 @@ export function seeds(target: string): string[] {
     case "grants":
       return [
         ...cases("capability/containment-grants").map((one) => `${json(one.parent)}\n${json(one.child)}\n12`),
+        ...cases("capability/containment-atoms").map((one) => `${withAtom(one.parent)}\n${withAtom(one.child)}\n12`),
         ..."abcdefghijklmnopqrstuvwxyz".split("").map((letter) => `#${letter.repeat(40)}`),
       ];
     case "chain":

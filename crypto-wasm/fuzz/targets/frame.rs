@@ -71,9 +71,11 @@ impl Bench<'_> {
         assert_eq!(printed_answer(&pure), printed_answer(&split));
 
         if !answers.is_empty() {
-            // A verdict less is no verdict; a signature that does not hold allows nothing, whichever it is.
+            // A verdict less or more is no verdict; a signature that does not hold allows nothing, whichever it is.
             let fewer = printed(&answers[1..]);
             assert!(self.finish(&mut Memory::default(), Verdicts::Given(&fewer), Mode::First).is_err());
+            let more = printed(&answers) + &printed(&answers[..1]);
+            assert!(self.finish(&mut Memory::default(), Verdicts::Given(&more), Mode::First).is_err());
             let mut broken = answers.clone();
             let at = data.len() % broken.len();
             broken[at] = false;

@@ -70,7 +70,8 @@ pub fn run(data: &[u8]) {
         json::print(value).into_bytes()
     };
     let kid = talos_core::jwk::thumbprint(&key(PUBLISHER));
-    let text = signed(PUBLISHER, &jws::header("talos-policy+jwt", [("kid", Value::Str(kid))]), &payload);
+    let header = jws::header("talos-policy+jwt", [("kid", Value::Str(kid))]);
+    let text = signed(PUBLISHER, &header, &payload);
     let publishers = [key(PUBLISHER)];
     let Ok(policy) = policy::load(&text, TENANT, &publishers, None) else { return };
 
@@ -81,6 +82,8 @@ pub fn run(data: &[u8]) {
     let again = json::parse(&payload).expect("strict JSON");
     assert_eq!(json::print(&again).as_bytes(), payload, "a snapshot has one form");
     assert_eq!(policy::sign(&[PUBLISHER; 32], &again).expect("what loads can be signed").0, text);
+    let spaced = signed(PUBLISHER, &header, &[b" ", payload.as_slice()].concat());
+    assert!(policy::load(&spaced, TENANT, &publishers, None).is_err(), "another form of the same");
     assert!(policy::load(&text, TENANT, &[key(PUBLISHER + 1)], None).is_err(), "a stranger's");
     assert!(policy::load(&text, TENANT, &publishers, Some(&hash::sha256_b64(b"another"))).is_err());
     assert!(flipped(&text, data).is_none_or(|changed| policy::load(&changed, TENANT, &publishers, None).is_err()));
