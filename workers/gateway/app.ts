@@ -1,6 +1,7 @@
 /** The gateway as the router mounts it: its handlers, and the port behind which other services' surfaces run. */
 import { SURFACES, type SurfaceName } from "@talos/contracts";
 import type { MiddlewareHandler } from "hono";
+import { complete } from "../shared/answer.ts";
 import { logger } from "../shared/log.ts";
 import type { AppEnv, AuditQueryPort, AuthorizePort, Handlers } from "../shared/ports.ts";
 import { redactor } from "../shared/redact.ts";
@@ -78,14 +79,7 @@ export const context: MiddlewareHandler<AppEnv> = async (c, next) => {
   c.set("request_id", requestId);
   c.set("log", (level, event, fields) => early(level, event, { request_id: requestId, ...fields }));
   await next();
-  const { headers } = c.res;
-  headers.set("x-request-id", requestId);
-  headers.set("x-content-type-options", "nosniff");
-  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-  const [toolClass, intent, promise] = [c.get("tool_class"), c.get("intent_id"), c.get("promise")];
-  if (toolClass !== undefined) headers.set("talos-class", toolClass);
-  if (intent !== undefined) headers.set("talos-intent", intent);
-  if (promise !== undefined) headers.set("talos-promise", promise);
+  complete(c, c.res);
 };
 
 /** Second of everything: refused here, a request still has its id on the answer. */

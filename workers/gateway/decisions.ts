@@ -4,6 +4,7 @@
  */
 import { type Decision, ERRORS } from "@talos/contracts";
 import { CORE_HASH, jcs, jwsSignNative, ReadFacts, type RequestFacts } from "@talos/core";
+import { jsonAnswer } from "../shared/answer.ts";
 import type { AppContext } from "../shared/ports.ts";
 import { readBody, requireMediaType } from "../shared/request.ts";
 import { decide, type Evaluation, partsOf, refusal, release } from "./authorize.ts";
@@ -85,7 +86,7 @@ export async function authorizeBatch(c: AppContext): Promise<Response> {
       const meta = { items: decisions.length };
       await recordDecision(c, evaluation, { decision: one, facts, status: 200, need: facts.needs[i], meta });
     }
-    return c.json({ decisions, ...standing(c, evaluation) });
+    return jsonAnswer(c, { decisions, ...standing(c, evaluation) });
   } finally {
     release(evaluation);
   }
@@ -106,7 +107,7 @@ const standing = (c: AppContext, { generation }: Evaluation) => ({
 });
 
 function answer(c: AppContext, evaluation: Evaluation, decision: Decision, receipt?: string): Response {
-  return c.json({ decision, ...standing(c, evaluation), ...(receipt === undefined ? {} : { receipt }) });
+  return jsonAnswer(c, { decision, ...standing(c, evaluation), ...(receipt === undefined ? {} : { receipt }) });
 }
 
 /** The event durable first, then the receipt that names it. */
