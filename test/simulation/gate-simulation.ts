@@ -186,24 +186,35 @@ export class GateSimulation {
       this.counts.isolates_lost += 1;
       Object.assign(isolate, { leases: this.#leases(), life: isolate.life + 1 });
     }
-    if (this.#dice.chance(0.02)) this.#flood(isolate);
+    if (this.#dice.chance(0.02)) this.#ambush(isolate);
     if (this.#sent.length > 0 && this.#dice.chance(0.5)) {
       this.counts.replays += 1;
       this.#arrive({ isolate, life: -1, ask: this.#dice.of(this.#sent), sent_ms: this.#now });
     }
   }
 
-  /** Somebody empties a subtree's bucket at the moment when everybody in it spends what is leased to him. */
-  #flood(isolate: Isolate): void {
+  /**
+   * A subtree is still until a lease of it is about to end, or has just ended. Then somebody empties its bucket at the
+   * moment when everybody in it spends what is leased to him.
+   */
+  #ambush(isolate: Isolate): void {
     const [top] = this.#dice.of(CHAINS.filter((links) => links !== QUIET)).slice(1);
-    const until = this.#now + 1_000;
+    const sql = "SELECT max(until_ms) AS at FROM leases WHERE key = ?";
+    const [last] = this.#storage.all<{ at: number | null }>(sql, `read/${top!}`);
+    const start = Math.max(this.#now, (last?.at ?? 0) + this.#dice.between(-2_000, 500));
     for (const reader of this.#readers.filter(({ links }) => links[1] === top)) {
-      Object.assign(reader, { pause_ms: 8, phase_until_ms: until });
-      delete reader.waiting_since_ms;
-      if (this.#dice.chance(0.5)) this.#after(this.#dice.between(0, 50), () => this.#read(reader));
+      reader.wait_until_ms = start;
+      this.#events.plan(start + this.#dice.between(0, 50), () => {
+        Object.assign(reader, { pause_ms: 8, phase_until_ms: start + 1_000 });
+        delete reader.waiting_since_ms;
+        this.#read(reader);
+      });
     }
     const links = ["root", top!];
-    for (let i = 0; i < 40; i += 1) this.#send(isolate, { links, rate: this.#rateOf(links), cost: 4 }, {});
+    const ask = { links, rate: this.#rateOf(links), cost: 4 };
+    this.#events.plan(start, () => {
+      for (let i = 0; i < 40; i += 1) this.#send(isolate, ask, {});
+    });
   }
 
   #rateOf(links: string[]): RateClass {
@@ -212,6 +223,10 @@ export class GateSimulation {
   }
 
   #act(reader: Reader): void {
+    if (this.#now < reader.wait_until_ms) {
+      this.#events.plan(reader.wait_until_ms, () => this.#act(reader));
+      return;
+    }
     if (this.#now >= reader.phase_until_ms) {
       reader.phase_until_ms = this.#now + this.#dice.between(2_000, 20_000);
       reader.pause_ms = this.#dice.of(this.#mood);
@@ -219,8 +234,7 @@ export class GateSimulation {
     }
     if (this.#dice.chance(0.95)) this.#read(reader);
     else this.#sign(reader);
-    const wait = Math.max(this.#dice.wait(reader.pause_ms), reader.wait_until_ms - this.#now);
-    this.#after(wait, () => this.#act(reader));
+    this.#after(this.#dice.wait(reader.pause_ms), () => this.#act(reader));
   }
 
   #read(reader: Reader): void {

@@ -17,6 +17,6 @@ export async function within<T>(work: Promise<T>, ms: number = LIMITS.object_tim
   try {
     return await Promise.race([work, late]);
   } finally {
-    clearTimeout(timer);
+    if (timer !== null) clearTimeout(timer);
   }
 }

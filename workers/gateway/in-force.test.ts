@@ -132,6 +132,32 @@ describe("the head", () => {
     await expect(holdInForce(asker)).rejects.toMatchObject({ code: "head.inconsistent" });
   });
 
+  it("that is newer binds from its arrival: while its bodies do not come, nothing older is acted on or believed", async () => {
+    const { state, asker, object, kv, head } = world();
+    (await holdInForce(asker)).release();
+    state.version = 2;
+    const served = object.policy.getMockImplementation()!;
+    (asker.env as unknown as { SNAPSHOTS: object }).SNAPSHOTS = {
+      get: async (name: string) => (name.startsWith("policy/") ? null : (kv.get(name) ?? null)),
+    };
+    object.policy.mockImplementation(async () => Promise.reject(new Error("down")));
+    later(31_000);
+    (await holdInForce(asker)).release(); // it began before the newer head was seen
+    await expect(holdInForce(asker)).rejects.toMatchObject({ code: "policy.unavailable" });
+    object.head.mockImplementationOnce(async () => ({ ok: true, head: head({ ...older(), as_of_ms: Date.now() }) }));
+    await expect(holdInForce(asker)).rejects.toMatchObject({ code: "head.inconsistent" });
+    object.policy.mockImplementation(served);
+    expect((await holdInForce(asker)).head.policy_version).toBe(2);
+
+    function older(): Partial<Head> {
+      const { hash } = policySign({
+        seed: publisher.seed,
+        snapshot: snapshot({ anchors: [person("operator")], version: 1 }),
+      });
+      return { policy_version: 1, policy_hash: hash };
+    }
+  });
+
   it("rolled back after it was seen stops everything until the object is consistent again", async () => {
     const { state, asker } = world();
     state.version = 2;

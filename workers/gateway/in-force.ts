@@ -18,7 +18,7 @@ import { Generation } from "./generation.ts";
 
 interface TenantState {
   current: Generation | undefined;
-  /** highest head seen, which nothing may undercut */
+  /** highest head seen, which nothing may undercut; its bodies may still be on their way */
   floor: Head | undefined;
   /** a background refresh runs until it ends, or this unix ms should its request die */
   refreshing_until_ms: number;
@@ -44,7 +44,7 @@ function stateOf(tenant: string): TenantState {
 export async function holdInForce(asker: Asker): Promise<Generation> {
   const state = stateOf(asker.tenant);
   const { current } = state;
-  if (current === undefined || state.distrusted) return (await refresh(asker)).hold();
+  if (current === undefined || state.distrusted || isOutdated(state)) return holdNewest(asker, state);
   const now = Date.now();
   const age = now - current.asOfMs;
   if (age > LIMITS.head_read_wait_ms) {
@@ -54,6 +54,19 @@ export async function holdInForce(asker: Asker): Promise<Generation> {
     asker.waitUntil(tryRefresh(asker).finally(() => (state.refreshing_until_ms = 0)));
   }
   return (state.current ?? current).hold();
+}
+
+/** A newer head was seen than the bodies at hand are of. */
+const isOutdated = ({ current, floor }: TenantState): boolean =>
+  current !== undefined && floor !== undefined && isOlder(current.head, floor);
+
+/** @throws also when the answer was overtaken by a newer head whose bodies are still on their way */
+async function holdNewest(asker: Asker, state: TenantState): Promise<Generation> {
+  const newest = await refresh(asker);
+  if (state.floor !== undefined && isOlder(newest.head, state.floor)) {
+    throw new TalosError("head.unavailable", { tenant: asker.tenant, why: "a newer head's bodies are not here yet" });
+  }
+  return newest.hold();
 }
 
 /**
@@ -112,6 +125,8 @@ async function refresh(asker: Asker): Promise<Generation> {
   const head = await askHead(asker);
   const asOfMs = Math.min(head.as_of_ms, Date.now());
   checkOrder(head, floor);
+  // Seen is seen, also should its bodies not come: nothing older is acted on, or believed, from here on.
+  if (state.floor === undefined || isOlder(state.floor, head)) state.floor = head;
   const { current } = state;
   // Another refresh may have overtaken this one: what it brought stands, and ours is no rollback but merely older.
   if (current !== undefined && isOlder(head, current.head)) return current;
@@ -130,7 +145,6 @@ async function refresh(asker: Asker): Promise<Generation> {
   }
   const next = new Generation(head, asOfMs, policy, filter);
   state.current = next;
-  state.floor = head;
   state.distrusted = false;
   before?.release();
   return next;
