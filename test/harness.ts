@@ -72,6 +72,8 @@ export interface Talos {
   evict(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string): Promise<void>;
   /** run SQL inside an object, e.g. to damage its storage */
   sql(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string, statement: string): Promise<unknown>;
+  /** a file that a tenant's log published (`checkpoint`, `tile/…`), out of the bucket */
+  published(tenant: string, path: string): Promise<Uint8Array | undefined>;
   /** a tenant's log, called as the Worker calls it */
   log(tenant?: string): LogStub;
   /** resident memory of its processes, bytes */
@@ -213,6 +215,12 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
     evict: (kind, name) => miniflare.unsafeEvictDurableObject("talos", kind, { name }),
     sql: async (kind, name, statement) =>
       (await miniflare.unsafeGetDurableObjectStorage("talos", kind, { name })).exec(statement),
+    published: async (tenant, path) => {
+      const bucket = await miniflare.getR2Bucket("AUDIT_TILES", "talos");
+      const folder = path === "checkpoint" ? "c" : path.includes(".p/") ? "p" : "f";
+      const found = await bucket.get(`${folder}/${tenant}/${path}`);
+      return found === null ? undefined : new Uint8Array(await found.arrayBuffer());
+    },
     log: (tenant = "default") => probed(`http://127.0.0.1:${probePort}`, tenant),
     edges: edgePorts.map((at) => `http://127.0.0.1:${at}`),
     memory: async () => {

@@ -2,17 +2,18 @@
  * Code that is not ours reads our log: Go's golang.org/x/mod/sumdb opens the checkpoint, re-derives every leaf, walks the
  * tiles over HTTP and agrees with 10,000 proofs. Then each kind of damage, which it must notice.
  */
-import { spawn, spawnSync } from "node:child_process";
 import { generateKeyPairSync, sign } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as log from "@talos/core/log";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { publicKey } from "@talos/core";
+import { startTalos } from "../harness.ts";
+import { makeEvent } from "../support/appender.ts";
+import { buildInterop, interop, served } from "../support/interop.ts";
 
-const SOURCES = join(import.meta.dirname, "../interop/go");
 const ORIGIN = "talos.example/t/default/audit";
 const LEAVES = 10_007;
 const STEP = 613;
@@ -26,15 +27,6 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 let server: Server;
 let vkey: string;
 let missing: string | undefined;
-
-/** Go with its one module, or why not. */
-function buildInterop(): string | undefined {
-  if (spawnSync("go", ["version"]).status !== 0) return "no Go on this machine";
-  if (spawnSync("go", ["mod", "download"], { cwd: SOURCES }).status !== 0) return "golang.org/x/mod cannot be had";
-  const built = spawnSync("go", ["build", "-o", binary, "."], { cwd: SOURCES, encoding: "utf8" });
-  if (built.status !== 0) throw new Error(built.stderr);
-  return undefined;
-}
 
 /** A log of `LEAVES` entries, published as a folder of files, with a signed head after each step. */
 function publish(): void {
@@ -64,18 +56,7 @@ function publish(): void {
   }
 }
 
-function interop(proofs: number): Promise<{ code: number | null; out: string; error: string }> {
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const args = ["-url", url, "-key", vkey, "-proofs", String(proofs), ...olds.flatMap((path) => ["-old", path])];
-  return new Promise((resolve, reject) => {
-    const child = spawn(binary, args);
-    const said = { out: "", error: "" };
-    child.stdout.on("data", (chunk) => (said.out += chunk));
-    child.stderr.on("data", (chunk) => (said.error += chunk));
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, ...said }));
-  });
-}
+const ask = (proofs: number) => interop(binary, server, vkey, proofs, olds);
 
 /** What it says while one file has one bit turned over. */
 async function damaged(path: string, at: number): Promise<string> {
@@ -83,20 +64,16 @@ async function damaged(path: string, at: number): Promise<string> {
   const changed = whole.slice();
   changed[at] = (changed[at] as number) ^ 1;
   files.set(path, changed);
-  const { code, error } = await interop(2);
+  const { code, error } = await ask(2);
   files.set(path, whole);
   expect(code).toBe(1);
   return error;
 }
 
 beforeAll(async () => {
-  missing = buildInterop();
+  missing = buildInterop(binary);
   publish();
-  server = createServer((request, answer) => {
-    const file = files.get((request.url ?? "").slice(1));
-    answer.writeHead(file === undefined ? 404 : 200).end(file);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server = await served(async (path) => files.get(path));
 }, 300_000);
 
 afterAll(() => {
@@ -106,7 +83,7 @@ afterAll(() => {
 
 it("Go agrees with the head, every leaf and 10,000 random proofs, and with every earlier head", async (context) => {
   if (missing) context.skip(missing);
-  const { code, out, error } = await interop(PROOFS);
+  const { code, out, error } = await ask(PROOFS);
   expect({ code, error }).toEqual({ code: 0, error: "" });
   expect(out).toContain(`ok: ${LEAVES} leaves, ${PROOFS} proofs,`);
   expect(out).toContain(`${Math.ceil(LEAVES / STEP)} older heads`);
@@ -123,6 +100,43 @@ it("Go notices a changed entry, tile, checkpoint and earlier head", async (conte
   expect(await damaged("checkpoint", 1)).toMatch(/invalid signature/);
   const [first = ""] = olds;
   writeFileSync(first, new TextDecoder().decode(checkpoint).replace(String(LEAVES), String(STEP)));
-  const { code, error } = await interop(2);
+  const { code, error } = await ask(2);
   expect({ code, error: error.includes("invalid signature") }).toEqual({ code: 1, error: true });
 });
+
+it("Go agrees with what a running Worker published, before and after it was killed", async (context) => {
+  if (missing) context.skip(missing);
+  const state = mkdtempSync(join(scratch, "state-"));
+  const first = await startTalos({ state });
+  const { key } = first.keysets.purposes.head.find(({ status }) => status === "primary")!;
+  const name = `${new URL(first.origin).host}/t/default/audit`;
+  const workers = log.verifierKey({ name, publicKey: publicKey(new Uint8Array(Buffer.from(key, "base64url"))) });
+  const heads: string[] = [];
+  let talos = first;
+  let size = 0;
+  const worker = await served((path) => talos.published("default", path));
+  const grow = async (batches: number) => {
+    for (let i = 0; i < batches; i += 1) {
+      const answer = await talos.log().append({ events: Array.from({ length: 97 }, makeEvent) });
+      if (!answer.ok) throw new Error(answer.code);
+      expect(answer.seqs[0]).toBe(size);
+      size += answer.seqs.length;
+    }
+    await talos.log().flush();
+    const said = await interop(binary, worker, workers, 2_000, heads);
+    expect(said).toMatchObject({ code: 0, error: "" });
+    expect(said.out).toContain(`ok: ${size} leaves, 2000 proofs,`);
+    heads.push(join(scratch, `worker-${size}.checkpoint`));
+    writeFileSync(heads.at(-1) as string, (await talos.published("default", "checkpoint"))!);
+  };
+  try {
+    await grow(1);
+    await grow(5);
+    await talos.kill();
+    talos = await startTalos({ state, keysets: first.keysets, port: first.port });
+    await grow(7);
+  } finally {
+    worker.close();
+    await talos.stop();
+  }
+}, 120_000);

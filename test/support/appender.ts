@@ -11,7 +11,7 @@ export const appendable = ({ event_id, leaf, body, event }: Leaf): AppendEvent =
   ...{ event_id, body, leaf_hash: leaf, event_hash: event.event_hash },
 });
 
-function makeEvent(): AppendEvent {
+export function makeEvent(): AppendEvent {
   const { did, jkt } = person("appender");
   const event: Omit<AuditEventV2, "event_hash"> = {
     ...{ schema_id: "talos.audit_event", schema_version: "v2", kind: "decision", outcome: "success" },
