@@ -25,14 +25,24 @@ let trapped: unknown;
  * @throws TalosError of the code that the core names; `internal` after a trap
  */
 export function call<A extends unknown[], R>(run: (...args: A) => R, ...args: A): R {
-  if (trapped !== undefined) throw new TalosError("internal", { reason: "core trapped" }, { cause: trapped });
+  live();
   try {
     return run(...args);
   } catch (cause) {
-    if (typeof cause === "string") throw refusal(cause);
-    if (cause instanceof WebAssembly.RuntimeError) trapped = cause;
-    throw new TalosError("internal", { reason: "core failed" }, { cause });
+    throw failure(cause);
   }
+}
+
+/** For calls that are too frequent for {@link call}: before it. @throws `internal` after a trap */
+export function live(): void {
+  if (trapped !== undefined) throw new TalosError("internal", { reason: "core trapped" }, { cause: trapped });
+}
+
+/** For calls that are too frequent for {@link call}: what is thrown for what it threw. */
+export function failure(cause: unknown): TalosError {
+  if (typeof cause === "string") return refusal(cause);
+  if (cause instanceof WebAssembly.RuntimeError) trapped = cause;
+  return new TalosError("internal", { reason: "core failed" }, { cause });
 }
 
 /** As {@link call}, for exports that answer JSON. */

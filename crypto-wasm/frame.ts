@@ -57,12 +57,15 @@ export function encodeRequest(parts: RequestParts): Uint8Array {
 /** A text that is written unit by unit: the call of the encoder costs as much as so many. */
 const SHORT = 96;
 
-/** @returns where the field ends, as of the other two */
+/** @returns where the field ends, as of the others */
 export function putText(buffer: Uint8Array, view: DataView, at: number, text: string | undefined): number {
-  if (text === undefined) {
-    view.setUint32(at, ABSENT, true);
-    return at + 4;
-  }
+  if (text !== undefined) return putWhole(buffer, view, at, text, false);
+  view.setUint32(at, ABSENT, true);
+  return at + 4;
+}
+
+/** @throws `MALFORMED`, if `strict`, for a text with a lone surrogate: it has no UTF-8, and JSON with one is refused too */
+export function putWhole(buffer: Uint8Array, view: DataView, at: number, text: string, strict = true): number {
   const { length } = text;
   if (length <= SHORT) {
     let i = 0;
@@ -76,6 +79,7 @@ export function putText(buffer: Uint8Array, view: DataView, at: number, text: st
       return at + 4 + length;
     }
   }
+  if (strict && !text.isWellFormed()) throw new TalosError("MALFORMED", { reason: "a lone surrogate" });
   const { written } = encoder.encodeInto(text, buffer.subarray(at + 4, at + 4 + length * 3));
   view.setUint32(at, written, true);
   return at + 4 + written;

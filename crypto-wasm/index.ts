@@ -11,6 +11,16 @@ export * from "./encoding.ts";
 export { encodeRequest, frameBound, REQUEST_HEADERS } from "./frame.ts";
 export * from "./identity.ts";
 export * from "./in-force.ts";
+export {
+  decideKept,
+  decideLeaf,
+  type LeafAnswer,
+  type LeafHandle,
+  leafLoad,
+  type NeedHandle,
+  needLoad,
+  readLeafAnswer,
+} from "./leaf.ts";
 export * from "./proof.ts";
 export { jwsSignNative } from "./sign.ts";
 export {

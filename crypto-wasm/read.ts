@@ -4,8 +4,9 @@
  * same checks, same answers as `finish` (contracts/spec/capability.md#decision).
  */
 import { type Decision, LIMITS, TalosError } from "@talos/contracts";
-import { call, memory, refusal, wasm } from "./core.ts";
+import { call, refusal, wasm } from "./core.ts";
 import { frameBound, putBytes, putInteger, putText, writeRequest } from "./frame.ts";
+import { look, roomFor } from "./memory.ts";
 import type {
   FilterHandle,
   Finished,
@@ -27,33 +28,12 @@ const KINDS: readonly McpFacts["kind"][] = ["request", "notification", "response
 const ABSENT = 0xffff_ffff;
 const decoder = new TextDecoder();
 
-// Growing the core's memory detaches every view of it.
-let bytes = new Uint8Array(memory.buffer);
-let view = new DataView(memory.buffer);
-function look(): void {
-  if (bytes.buffer === memory.buffer) return;
-  bytes = new Uint8Array(memory.buffer);
-  view = new DataView(memory.buffer);
-}
-
-let room = 0;
-let roomAt = 0;
-/** Where a frame of at most `length` bytes may be written, until the next call of the core. */
-function roomFor(length: number): number {
-  if (length > room) {
-    roomAt = call(wasm.frame_room, length);
-    room = length;
-  }
-  look();
-  return roomAt;
-}
-
 const SHORT = 0;
 const REFUSAL = 2;
 
 /** The core's answer at `at`: what it is, and a copy of its bytes. @throws TalosError for a refusal */
 function answer(at: number): { short: boolean; body: Uint8Array } {
-  look();
+  const { bytes, view } = look();
   const kind = bytes[at + 4];
   const body = bytes.slice(at + 5, at + 5 + view.getUint32(at, true));
   if (kind === REFUSAL) throw refusal(decoder.decode(body));
@@ -85,7 +65,7 @@ export function decideRead(
 ): DecidedRead | Finished {
   const bound = frameBound(parts);
   if (bound > READ_FRAME_BYTES) throw new TalosError("LIMIT_EXCEEDED", { field: "frame", bytes: bound });
-  const start = roomFor(bound);
+  const { start, bytes, view } = roomFor(bound);
   const length = writeRequest(parts, bytes, view, start) - start;
   const { short, body } = answer(call(wasm.decide_read, length, policy.handle, filter.handle, tickets.handle, record));
   if (!short) return JSON.parse(decoder.decode(body)) as Finished;
@@ -315,7 +295,7 @@ export function sealRead(event: ReadEvent, facts: ReadFacts): SealedEvent {
   const hashes = [event.client_ip_hash, event.client_ip_hash_key_id, event.policy_hash];
   let bound = 16 * 12 + session.bytes.byteLength + own.byteLength;
   for (const text of [...given, ...hashes, denied, meta]) bound += (text?.length ?? 0) * 3;
-  const start = roomFor(bound);
+  const { start, bytes, view } = roomFor(bound);
   let at = start;
   for (const text of given) at = putText(bytes, view, at, text);
   at = putInteger(view, at, event.status_code);

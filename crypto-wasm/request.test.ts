@@ -227,7 +227,14 @@ describe("verdicts", () => {
     refused([...own, own[2]!]);
     refused([own[0]!, own[1]!, foreign[2]!]);
     refused(foreign);
-    refused([own[0]!, own[1]!, { digest: `${own[2]!.digest}+`, ok: true }]);
+    const longer = Uint8Array.from([...own[2]!.record, 1]);
+    refused([own[0]!, own[1]!, { record: longer, ok: true }]);
+    // Not a bit of what was verified may differ from what is asked about now: key, signature, length, message.
+    for (const at of [0, 31, 32, 95, 96, 100, own[2]!.record.length - 1]) {
+      const changed = own[2]!.record.slice();
+      changed[at]! ^= 1;
+      refused([own[0]!, own[1]!, { record: changed, ok: true }]);
+    }
     const no = own.map((verdict, index) => ({ ...verdict, ok: index !== 2 }));
     expect(finish(mine, inForce, nothing, tickets, no)).toMatchObject({ decision: { code: "PROOF_INVALID" } });
     const noLink = own.map((verdict, index) => ({ ...verdict, ok: index === 2 }));

@@ -30,19 +30,19 @@ export function begin(frame: Uint8Array, policy: PolicyHandle, tickets: KeyringH
   return { status: "checks", class: CLASSES[out[1]!] ?? null, checks: readChecks(out) };
 }
 
-/** Answer of `begin`: 0, class, then for each check 32 key, 64 signature, 43 digest, u32 length and the message. */
+/** Answer of `begin`: 0, class, then for each check 32 key, 64 signature, u32 length and the message. */
 function readChecks(out: Uint8Array): Check[] {
   const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
   const checks: Check[] = [];
   for (let at = 2; at < out.byteLength; ) {
-    const length = view.getUint32(at + 139, true);
+    const end = at + 100 + view.getUint32(at + 96, true);
     checks.push({
       key: out.subarray(at, at + 32),
       signature: out.subarray(at + 32, at + 96),
-      digest: decoder.decode(out.subarray(at + 96, at + 139)),
-      message: out.subarray(at + 143, at + 143 + length),
+      message: out.subarray(at + 100, end),
+      record: out.subarray(at, end),
     });
-    at += 143 + length;
+    at = end;
   }
   return checks;
 }
@@ -93,10 +93,16 @@ export function recheck(
   return callJson(wasm.recheck, frame, p, f, t, printVerdicts(verdicts), printAnswers(answers));
 }
 
-export function printVerdicts(verdicts: Verdict[]): string {
-  let text = "";
-  for (const { digest, ok } of verdicts) text += `${digest}${ok ? "+" : "-"}`;
-  return text;
+/** Each record, then 1 or 0. */
+export function printVerdicts(verdicts: Verdict[]): Uint8Array {
+  const printed = new Uint8Array(verdicts.reduce((sum, { record }) => sum + record.byteLength + 1, 0));
+  let at = 0;
+  for (const { record, ok } of verdicts) {
+    printed.set(record, at);
+    at += record.byteLength + 1;
+    printed[at - 1] = ok ? 1 : 0;
+  }
+  return printed;
 }
 
 export function printAnswers(answers: RevocationAnswers): string | undefined {

@@ -81,17 +81,17 @@ export interface RequestHeaders {
   "idempotency-key"?: string;
 }
 
-/** One Ed25519 equation to be checked. `digest` binds key, signature and message, and names the check in the verdict. */
+/** One Ed25519 equation to be checked. `record` is all of it as the core wrote it, and names the check in the verdict. */
 export interface Check {
   key: Uint8Array;
   signature: Uint8Array;
   message: Uint8Array;
-  digest: string;
+  record: Uint8Array;
 }
 
 /** The answer to a {@link Check}. */
 export interface Verdict {
-  digest: string;
+  record: Uint8Array;
   ok: boolean;
 }
 

@@ -8,7 +8,7 @@ const LOOKUPS = 2;
 
 /** Verify all checks at once, in order. A key or signature that WebCrypto cannot take is a wrong one. */
 export async function verifyChecks(checks: Check[]): Promise<Verdict[]> {
-  return Promise.all(checks.map(async (check) => ({ digest: check.digest, ok: await holds(check) })));
+  return Promise.all(checks.map(async (check) => ({ record: check.record, ok: await holds(check) })));
 }
 
 async function holds({ key, signature, message }: Check): Promise<boolean> {

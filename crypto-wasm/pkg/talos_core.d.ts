@@ -22,7 +22,7 @@ export function b64u_decode(text: string): Uint8Array;
 export function b64u_encode(bytes: Uint8Array | number[]): string;
 
 /**
- * 0, class, then each check as 32 key, 64 signature, 43 digest, u32 length, message; or 1 and the decision.
+ * 0, class, then each check as 32 key, 64 signature, u32 length, message; or 1 and the decision.
  */
 export function begin(frame: Uint8Array | number[], policy: number, tickets: number): Uint8Array;
 
@@ -40,6 +40,16 @@ export function contains(parent: string, child: string): string;
  * `content-digest` of a body.
  */
 export function content_digest(body: Uint8Array | number[]): string;
+
+/**
+ * As [`decide_leaf`], for a need that is kept.
+ */
+export function decide_kept(leaf: number, need: number): number;
+
+/**
+ * Leaf evaluation alone: of the need in the frame of `length` bytes, answered as `need::answer` says.
+ */
+export function decide_leaf(leaf: number, length: number): number;
 
 /**
  * The decision about a read under a MAC. With `record` the proof's hash is among the facts.
@@ -104,7 +114,7 @@ export function filter_build(args: string): string;
 /**
  * `{"allowed","classes"}` for `{"kind","names"}`.
  */
-export function filter_list(frame: Uint8Array | number[], policy: number, tickets: number, verdicts: string, args: string): string;
+export function filter_list(frame: Uint8Array | number[], policy: number, tickets: number, verdicts: Uint8Array | number[], args: string): string;
 
 /**
  * `{"handle","rev_seq"}`.
@@ -114,7 +124,7 @@ export function filter_load(body: string, tenant: string, expected_hash: string)
 /**
  * The decision on the verdicts of `begin`.
  */
-export function finish(frame: Uint8Array | number[], policy: number, filter: number, tickets: number, verdicts: string, answers?: string | null): string;
+export function finish(frame: Uint8Array | number[], policy: number, filter: number, tickets: number, verdicts: Uint8Array | number[], answers?: string | null): string;
 
 /**
  * Where to write a frame of at most `bytes` bytes. The address stands until the next call of this function.
@@ -187,9 +197,19 @@ export function keyring_load(keys: string, purpose: string): string;
 export function leaf_hash(body: Uint8Array | number[]): string;
 
 /**
+ * Keeps grants under a handle.
+ */
+export function leaf_load(grants: string): number;
+
+/**
  * The three headers of a read under a session's MAC key.
  */
 export function mac_request(frame: Uint8Array | number[], session_id: string, mac_key: Uint8Array | number[], created: bigint, expires: bigint, sequence: string): string;
+
+/**
+ * Keeps the need in the frame of `length` bytes under a handle.
+ */
+export function need_load(length: number): number;
 
 /**
  * The upstream's session id, for its owner alone.
@@ -199,7 +219,7 @@ export function open_mcp(keyring: number, text: string, args: string): string;
 /**
  * The answer to `sessions.open`, as JSON.
  */
-export function open_session(frame: Uint8Array | number[], policy: number, filter: number, tickets: number, verdicts: string, answers: string | null | undefined, receipt_seed: Uint8Array | number[], receipt_kid: string, gateway_did: string, session_id: Uint8Array | number[], server_secret: Uint8Array | number[], salt: Uint8Array | number[]): string;
+export function open_session(frame: Uint8Array | number[], policy: number, filter: number, tickets: number, verdicts: Uint8Array | number[], answers: string | null | undefined, receipt_seed: Uint8Array | number[], receipt_kid: string, gateway_did: string, session_id: Uint8Array | number[], server_secret: Uint8Array | number[], salt: Uint8Array | number[]): string;
 
 /**
  * The text that [`seal_text`] sealed.
@@ -224,7 +244,7 @@ export function public_key(seed: Uint8Array | number[]): Uint8Array;
 /**
  * The decision again, for a proof that was accepted before.
  */
-export function recheck(frame: Uint8Array | number[], policy: number, filter: number, tickets: number, verdicts: string, answers?: string | null): string;
+export function recheck(frame: Uint8Array | number[], policy: number, filter: number, tickets: number, verdicts: Uint8Array | number[], answers?: string | null): string;
 
 /**
  * The scope string of a grant without argument atoms.
@@ -320,6 +340,8 @@ export interface InitOutput {
     readonly commitment: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly contains: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly content_digest: (a: number, b: number) => [number, number];
+    readonly decide_kept: (a: number, b: number) => number;
+    readonly decide_leaf: (a: number, b: number) => number;
     readonly decide_read: (a: number, b: number, c: number, d: number, e: number) => number;
     readonly did_document: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly did_jwk: (a: number, b: number) => [number, number, number, number];
@@ -349,7 +371,9 @@ export interface InitOutput {
     readonly jws_verify: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number, number, number];
     readonly keyring_load: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly leaf_hash: (a: number, b: number) => [number, number];
+    readonly leaf_load: (a: number, b: number) => [number, number, number];
     readonly mac_request: (a: number, b: number, c: number, d: number, e: number, f: number, g: bigint, h: bigint, i: number, j: number) => [number, number, number, number];
+    readonly need_load: (a: number) => [number, number, number];
     readonly open_mcp: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];
     readonly open_session: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number, l: number, m: number, n: number, o: number, p: number, q: number, r: number, s: number, t: number, u: number) => [number, number, number, number];
     readonly open_text: (a: number, b: number, c: number, d: bigint) => [number, number, number, number];

@@ -120,7 +120,7 @@ export function b64u_encode(bytes) {
 }
 
 /**
- * 0, class, then each check as 32 key, 64 signature, 43 digest, u32 length, message; or 1 and the decision.
+ * 0, class, then each check as 32 key, 64 signature, u32 length, message; or 1 and the decision.
  * @param {Uint8Array | number[]} frame
  * @param {number} policy
  * @param {number} tickets
@@ -230,6 +230,28 @@ export function content_digest(body) {
     } finally {
         wasm.__wbindgen_free(deferred2_0, deferred2_1, 1);
     }
+}
+
+/**
+ * As [`decide_leaf`], for a need that is kept.
+ * @param {number} leaf
+ * @param {number} need
+ * @returns {number}
+ */
+export function decide_kept(leaf, need) {
+    const ret = wasm.decide_kept(leaf, need);
+    return ret >>> 0;
+}
+
+/**
+ * Leaf evaluation alone: of the need in the frame of `length` bytes, answered as `need::answer` says.
+ * @param {number} leaf
+ * @param {number} length
+ * @returns {number}
+ */
+export function decide_leaf(leaf, length) {
+    const ret = wasm.decide_leaf(leaf, length);
+    return ret >>> 0;
 }
 
 /**
@@ -554,7 +576,7 @@ export function filter_build(args) {
  * @param {Uint8Array | number[]} frame
  * @param {number} policy
  * @param {number} tickets
- * @param {string} verdicts
+ * @param {Uint8Array | number[]} verdicts
  * @param {string} args
  * @returns {string}
  */
@@ -568,7 +590,7 @@ export function filter_list(frame, policy, tickets, verdicts, args) {
         try {
             ptr0 = passArray8ToWasm0(frame, wasm.__wbindgen_malloc);
             len0 = WASM_VECTOR_LEN;
-            ptr1 = passStringToWasm0(verdicts, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            ptr1 = passArray8ToWasm0(verdicts, wasm.__wbindgen_malloc);
             len1 = WASM_VECTOR_LEN;
             ptr2 = passStringToWasm0(args, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             len2 = WASM_VECTOR_LEN;
@@ -639,7 +661,7 @@ export function filter_load(body, tenant, expected_hash) {
  * @param {number} policy
  * @param {number} filter
  * @param {number} tickets
- * @param {string} verdicts
+ * @param {Uint8Array | number[]} verdicts
  * @param {string | null} [answers]
  * @returns {string}
  */
@@ -654,7 +676,7 @@ export function finish(frame, policy, filter, tickets, verdicts, answers) {
         try {
             ptr0 = passArray8ToWasm0(frame, wasm.__wbindgen_malloc);
             len0 = WASM_VECTOR_LEN;
-            ptr1 = passStringToWasm0(verdicts, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            ptr1 = passArray8ToWasm0(verdicts, wasm.__wbindgen_malloc);
             len1 = WASM_VECTOR_LEN;
             ptr2 = isLikeNone(answers) ? 0 : passStringToWasm0(answers, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             len2 = WASM_VECTOR_LEN;
@@ -1085,6 +1107,21 @@ export function leaf_hash(body) {
 }
 
 /**
+ * Keeps grants under a handle.
+ * @param {string} grants
+ * @returns {number}
+ */
+export function leaf_load(grants) {
+    const ptr0 = passStringToWasm0(grants, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+    const len0 = WASM_VECTOR_LEN;
+    const ret = wasm.leaf_load(ptr0, len0);
+    if (ret[2]) {
+        throw takeFromExternrefTable0(ret[1]);
+    }
+    return ret[0] >>> 0;
+}
+
+/**
  * The three headers of a read under a session's MAC key.
  * @param {Uint8Array | number[]} frame
  * @param {string} session_id
@@ -1133,6 +1170,19 @@ export function mac_request(frame, session_id, mac_key, created, expires, sequen
 }
 
 /**
+ * Keeps the need in the frame of `length` bytes under a handle.
+ * @param {number} length
+ * @returns {number}
+ */
+export function need_load(length) {
+    const ret = wasm.need_load(length);
+    if (ret[2]) {
+        throw takeFromExternrefTable0(ret[1]);
+    }
+    return ret[0] >>> 0;
+}
+
+/**
  * The upstream's session id, for its owner alone.
  * @param {number} keyring
  * @param {string} text
@@ -1176,7 +1226,7 @@ export function open_mcp(keyring, text, args) {
  * @param {number} policy
  * @param {number} filter
  * @param {number} tickets
- * @param {string} verdicts
+ * @param {Uint8Array | number[]} verdicts
  * @param {string | null | undefined} answers
  * @param {Uint8Array | number[]} receipt_seed
  * @param {string} receipt_kid
@@ -1197,7 +1247,7 @@ export function open_session(frame, policy, filter, tickets, verdicts, answers, 
         try {
             ptr0 = passArray8ToWasm0(frame, wasm.__wbindgen_malloc);
             len0 = WASM_VECTOR_LEN;
-            ptr1 = passStringToWasm0(verdicts, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            ptr1 = passArray8ToWasm0(verdicts, wasm.__wbindgen_malloc);
             len1 = WASM_VECTOR_LEN;
             ptr2 = isLikeNone(answers) ? 0 : passStringToWasm0(answers, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             len2 = WASM_VECTOR_LEN;
@@ -1373,7 +1423,7 @@ export function public_key(seed) {
  * @param {number} policy
  * @param {number} filter
  * @param {number} tickets
- * @param {string} verdicts
+ * @param {Uint8Array | number[]} verdicts
  * @param {string | null} [answers]
  * @returns {string}
  */
@@ -1388,7 +1438,7 @@ export function recheck(frame, policy, filter, tickets, verdicts, answers) {
         try {
             ptr0 = passArray8ToWasm0(frame, wasm.__wbindgen_malloc);
             len0 = WASM_VECTOR_LEN;
-            ptr1 = passStringToWasm0(verdicts, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
+            ptr1 = passArray8ToWasm0(verdicts, wasm.__wbindgen_malloc);
             len1 = WASM_VECTOR_LEN;
             ptr2 = isLikeNone(answers) ? 0 : passStringToWasm0(answers, wasm.__wbindgen_malloc, wasm.__wbindgen_realloc);
             len2 = WASM_VECTOR_LEN;

@@ -165,7 +165,11 @@ export const chain: Area[] = [
         "self.links.iter().map(|link| link.iss.as_str()).chain(«[self.sub.as_str()]»)",
         '[""]',
       ),
-      swap("a signer's key is its own", "jkt: «jwk::thumbprint(&key)»", "link.jkt.clone()"),
+      swap(
+        "a signer's key is its own",
+        "root.into_iter().chain(«chain.links()».iter()",
+        "chain.links().get(1..).unwrap_or_default()",
+      ),
     ],
   },
   {

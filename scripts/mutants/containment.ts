@@ -30,7 +30,7 @@ const cells: Mutant[] = OPS.flatMap((child) =>
 
 export const containment: Area[] = [
   {
-    file: "crypto-wasm/core/src/contain.rs",
+    file: "crypto-wasm/base/src/contain.rs",
     by: "suite cells:: uncovered:: universe::",
     mutants: [
       ...cells,
@@ -81,7 +81,7 @@ export const containment: Area[] = [
       ),
       swap("range in range: lower end", "low <= min && max <= high", "max <= high"),
       swap("range in range: upper end", "«low <= min && max <= high»", "low <= min"),
-      swap("exact path in eq, in, maxlen", "parent.holds(&Value::Str(path.clone()))", "true"),
+      swap("exact path in eq, in, maxlen", "parent.holds_of(Arg::Str(path))", "true"),
       swap("pattern in not_in", "!set.iter().any(|text| pattern.matches(text))", "true"),
       swap("pattern in pattern", "parent.contains(child)", "true"),
       swap(
@@ -106,15 +106,15 @@ export const containment: Area[] = [
       ),
       swap(
         "in: every string",
-        "values.iter().all(|value| parent.holds(&Value::Str(value.clone())))",
-        "values.iter().any(|value| parent.holds(&Value::Str(value.clone())))",
+        "values.iter().all(|value| parent.holds_of(Arg::Str(value)))",
+        "values.iter().any(|value| parent.holds_of(Arg::Str(value)))",
       ),
       swap(
         "in: every integer",
-        "values.iter().all(|value| parent.holds(&Value::Int(*value)))",
-        "values.iter().any(|value| parent.holds(&Value::Int(*value)))",
+        "values.iter().all(|value| parent.holds_of(Arg::Int(*value)))",
+        "values.iter().any(|value| parent.holds_of(Arg::Int(*value)))",
       ),
-      swap("eq: a boolean", "(Atom::Eq(Scalar::Bool(value)), _) => «parent.holds(&Value::Bool(*value))»", "true"),
+      swap("eq: a boolean", "(Atom::Eq(Scalar::Bool(value)), _) => «parent.holds_of(Arg::Bool(*value))»", "true"),
       swap(
         "sets: every string",
         "small.iter().all(|item| crate::grant::has_str(large, item))",
@@ -133,15 +133,17 @@ export const containment: Area[] = [
     ],
   },
   {
-    file: "crypto-wasm/core/src/path.rs",
+    file: "crypto-wasm/base/src/path.rs",
     by: "suite paths:: cells:: universe::",
     mutants: [
-      swap("path: bytes", "text.len() <= PATH_BYTES", "true"),
-      swap("path: no % and no backslash", "matches!(character, '%' | '\\\\')", "false"),
-      swap("path: no control characters", "character.is_control()", "false"),
-      swap("path: no empty segment", 'matches!(segment, "" | "." | "..")', 'matches!(segment, "." | "..")'),
-      swap("path: no dot segments", '«matches!(segment, "" | "." | "..")»', 'matches!(segment, "")'),
-      swap("path: segments", "relative.split('/').count() <= PATH_SEGMENTS", "true"),
+      swap("path: bytes", "text.len() > PATH_BYTES", "false"),
+      swap("path: no % and no backslash, no control character", "=> «return false»,\n            // U+0080", "{}"),
+      swap("path: no control character beyond ASCII", "before == 0xc2", "false"),
+      swap("path: no empty segment inside", "if «dots && length <= 2»", "dots && (1..=2).contains(&length)"),
+      swap("path: no dot segment inside", "if «dots && length <= 2»", "length == 0"),
+      swap("path: no empty segment at the end", "!«(dots && length <= 2)»", "(dots && (1..=2).contains(&length))"),
+      swap("path: no dot segment at the end", "!«(dots && length <= 2)»", "(length == 0)"),
+      swap("path: segments", "segments <= PATH_SEGMENTS", "true"),
       swap("prefix: by whole segments", `rest.is_empty() || rest.starts_with('/') || prefix == "/"`, "true"),
       swap(
         "prefix: the path itself",
@@ -172,7 +174,7 @@ export const containment: Area[] = [
     ],
   },
   {
-    file: "crypto-wasm/core/src/grant/mod.rs",
+    file: "crypto-wasm/base/src/grant/mod.rs",
     by: "suite grants:: decisions:: universe::",
     mutants: [
       swap("class is one of the grant's", "self.0 & class.bit() != 0", "true"),
@@ -206,16 +208,16 @@ export const containment: Area[] = [
     ],
   },
   {
-    file: "crypto-wasm/core/src/grant/atom.rs",
+    file: "crypto-wasm/base/src/grant/atom.rs",
     by: "suite atoms:: universe:: cells::",
     mutants: [
-      swap("eq: string", "(Self::Str(own), Value::Str(other)) => «own == other»", "true"),
-      swap("eq: boolean", "(Self::Bool(own), Value::Bool(other)) => «own == other»", "true"),
-      swap("eq: integer", "(Self::Int(own), Value::Int(other)) => «own == other»", "true"),
-      swap("eq: of one type", "(Self::Int(own), Value::Int(other)) => own == other,\n            _ => «false»", "true"),
+      swap("eq: string", "(Self::Str(own), Arg::Str(other)) => «own == other»", "true"),
+      swap("eq: boolean", "(Self::Bool(own), Arg::Bool(other)) => «*own == other»", "true"),
+      swap("eq: integer", "(Self::Int(own), Arg::Int(other)) => «*own == other»", "true"),
+      swap("eq: of one type", "(Self::Int(own), Arg::Int(other)) => *own == other,\n            _ => «false»", "true"),
       swap(
         "set: integers",
-        "(Self::Integers(items), Value::Int(number)) => Some(«items.binary_search(number).is_ok()»)",
+        "(Self::Integers(items), Arg::Int(number)) => Some(«items.binary_search(&number).is_ok()»)",
         "true",
       ),
       swap("set: strings, few", "return «items.iter().any(|item| item == text)»", "true"),
@@ -241,13 +243,13 @@ export const containment: Area[] = [
       swap("pat", "pattern.matches(text)", "true"),
       swap(
         "subset: every element",
-        "list.iter().all(|element| items.has(element) == Some(true))",
-        "list.iter().any(|element| items.has(element) == Some(true))",
+        "list.all(|element| items.has(element) == Some(true))",
+        "!list.all(|element| items.has(element) != Some(true))",
       ),
       swap(
         "subset: of one type",
-        "«list.iter().all(|element| items.has(element) == Some(true))»",
-        "list.iter().all(|element| items.has(element) != Some(false))",
+        "«list.all(|element| items.has(element) == Some(true))»",
+        "list.all(|element| items.has(element) != Some(false))",
       ),
       swap("maxlen", "text.len() as u64 <= *bytes", "true"),
       swap("maxlen: bytes, not characters", "«text.len() as u64 <= *bytes»", "text.chars().count() as u64 <= *bytes"),
@@ -262,7 +264,7 @@ export const containment: Area[] = [
     ],
   },
   {
-    file: "crypto-wasm/core/src/decide.rs",
+    file: "crypto-wasm/base/src/decide.rs",
     by: "suite decisions:: atoms:: universe::",
     mutants: [
       swap("leaf: class", "!grant.classes.has(need.class)", "false"),
@@ -270,25 +272,25 @@ export const containment: Area[] = [
       swap("leaf: resource", "!need.resource.fits(&grant.resource)", "false"),
       swap(
         "leaf: arguments",
-        "!need.args.get(name).is_some_and(|value| atoms.iter().all(|atom| atom.holds(value)))",
+        "!need.args.get(name).is_some_and(|value| atoms.iter().all(|atom| atom.holds_of(value)))",
         "false",
       ),
       swap(
         "leaf: every atom",
-        "«need.args.get(name).is_some_and(|value| atoms.iter().all(|atom| atom.holds(value)))»",
-        "need.args.get(name).is_some_and(|value| atoms.iter().any(|atom| atom.holds(value)))",
+        "«need.args.get(name).is_some_and(|value| atoms.iter().all(|atom| atom.holds_of(value)))»",
+        "need.args.get(name).is_some_and(|value| atoms.iter().any(|atom| atom.holds_of(value)))",
       ),
       swap(
         "leaf: an absent argument",
-        "«need.args.get(name).is_some_and(|value| atoms.iter().all(|atom| atom.holds(value)))»",
-        "need.args.get(name).is_none_or(|value| atoms.iter().all(|atom| atom.holds(value)))",
+        "«need.args.get(name).is_some_and(|value| atoms.iter().all(|atom| atom.holds_of(value)))»",
+        "need.args.get(name).is_none_or(|value| atoms.iter().all(|atom| atom.holds_of(value)))",
       ),
-      swap("leaf: closed", "grant.closed && need.args.0.len() != grant.args.len()", "false"),
+      swap("leaf: closed", "grant.closed && need.args.count != grant.args.len()", "false"),
       swap("leaf: tool", ".take_while(move |(_, grant)| «grant.tool == tool»)", "true"),
       swap("leaf: a tool without resource", "Self::None => «*pattern == Pattern::Any»", "true"),
       swap("leaf: path", "Self::Path(path) => «pattern.matches_path(path)»", "true"),
       swap("leaf: a resource that is no path", "Self::Bad => «false»", "true"),
-      swap("leaf: a named resource is a path", "named.and_then(Value::as_str).filter(|text| «is_path(text)»)", "true", {
+      swap("leaf: a named resource is a path", "named.and_then(Arg::as_str).filter(|text| «is_path(text)»)", "true", {
         by: "suite decisions:: vectors::decisions",
       }),
       swap("lists: class", "any(|(_, grant)| «grant.classes.has(class)» && grant.actions.has(action))", "true"),

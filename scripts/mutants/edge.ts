@@ -84,7 +84,7 @@ export const edge: Area[] = [
     by: "unit crypto-wasm/request.test.ts",
     mutants: [
       swap("WebCrypto's answer is the verdict", "ok: await holds(check)", "ok: true"),
-      swap("each answer under its check's digest", "digest: check.digest,", 'digest: checks[0]?.digest ?? "",'),
+      swap("each answer under its check's bytes", "record: check.record,", "record: checks[0]?.record ?? check.key,"),
     ],
   },
 ];

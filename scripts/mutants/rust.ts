@@ -73,7 +73,6 @@ type Run = (number: number, by: string) => Promise<Outcome>;
 
 /** Changes the tree's core, compiles it, and gives what runs one mutant. @throws with the compiler's words */
 export async function buildRust(jobs: readonly Job[], tree: string): Promise<Run> {
-  const core = join(tree, "crypto-wasm/core/src");
   for (const file of new Set(jobs.map((job) => job.area.file))) {
     const path = join(tree, file);
     let source = readFileSync(path, "utf8");
@@ -86,8 +85,11 @@ export async function buildRust(jobs: readonly Job[], tree: string): Promise<Run
     for (const { from } of edits) source = unconst(source, from);
     writeFileSync(path, weave(source, edits));
   }
-  writeFileSync(join(core, "mutant.rs"), MODULE);
-  appendFileSync(join(core, "lib.rs"), "\n/// Mutants.\npub mod mutant;\n");
+  for (const crate of ["base", "core"]) {
+    const source = join(tree, "crypto-wasm", crate, "src");
+    writeFileSync(join(source, "mutant.rs"), MODULE);
+    appendFileSync(join(source, "lib.rs"), "\n/// Mutants.\npub mod mutant;\n");
+  }
   return runner(compile(tree), tree);
 }
 

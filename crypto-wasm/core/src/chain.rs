@@ -2,6 +2,8 @@
 //!
 //! Source: contracts/spec/capability.md#chain and #decision.
 
+use std::collections::VecDeque;
+
 use crate::contain;
 use crate::did;
 use crate::ed25519::{self, Check};
@@ -32,6 +34,38 @@ pub struct SignedLink {
 pub struct Chain {
     links: Vec<SignedLink>,
     text: Box<str>,
+}
+
+/// Chains that were read a moment ago, so that `finish` need not read again what `begin` read.
+///
+/// Reading is a function of the text alone, and what is found was read from the same text to the last byte: this can
+/// only save time, never answer about another chain. A chain is given out once; when its request goes on later than
+/// others that came after it, it is read again.
+#[derive(Debug, Default)]
+pub struct ReadChains(VecDeque<Chain>);
+
+/// Chains that wait; one takes up to 16 KiB of text and about as much again.
+const WAITING: usize = 32;
+
+impl ReadChains {
+    /// Keeps chains that were read.
+    pub fn keep(&mut self, chains: impl Iterator<Item = Chain>) {
+        for chain in chains {
+            if self.0.len() >= WAITING {
+                self.0.pop_front();
+            }
+            self.0.push_back(chain);
+        }
+    }
+
+    /// The chain of `text`.
+    ///
+    /// # Errors
+    /// As [`Chain::parse`].
+    pub fn read(&mut self, text: &str) -> Result<Chain, Error> {
+        let kept = self.0.iter().position(|chain| *chain.text == *text);
+        kept.and_then(|index| self.0.remove(index)).map_or_else(|| Chain::parse(text), Ok)
+    }
 }
 
 impl SignedLink {

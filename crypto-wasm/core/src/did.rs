@@ -69,9 +69,12 @@ pub fn key_of(did: &str) -> Result<Option<[u8; 32]>, Error> {
 pub fn web_url(did: &str) -> Result<String, Error> {
     let mut parts = did.strip_prefix("did:web:").ok_or_else(|| Error::malformed("not a did:web"))?.split(':');
     let authority = parts.next().unwrap_or_default();
-    let (host, port) = match authority.split_once("%3A") {
+    let (host, port) = match authority.find('%').and_then(|at| authority.split_at_checked(at)) {
         None => (authority, None),
-        Some((host, port)) => (host, Some(port)),
+        Some((host, port)) => {
+            let port = port.strip_prefix("%3A").ok_or_else(|| Error::malformed("a did:web with a bad host"))?;
+            (host, Some(port))
+        }
     };
     let label = |label: &str| {
         let edge = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b'-');

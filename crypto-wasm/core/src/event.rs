@@ -3,7 +3,7 @@
 //! Source: contracts/spec/audit.md#event, RFC 6962 §2.1.
 
 use crate::contract::limits::{EVENT_BYTES, META_ENTRIES, META_NAME_BYTES, META_STRING_BYTES};
-use crate::contract::surface;
+use crate::contract::{Surface, surface};
 use crate::hash::{hex, sha256, sha256_parts};
 use crate::json::{self, Value};
 use crate::table;
@@ -86,10 +86,7 @@ pub fn seal(event: &Value) -> Result<Sealed, Error> {
     let event_id =
         text("event_id").filter(|id| uuidv7::valid(id)).ok_or_else(|| invalid("not a UUIDv7", "event_id"))?;
     let surface = text("surface_id").and_then(surface).ok_or_else(|| invalid("an unknown surface", "surface_id"))?;
-    let meta = match event.get("meta") {
-        Some(Value::Obj(meta)) => allowed(meta, surface.meta_allow)?,
-        _ => return Err(invalid("not an object", "meta")),
-    };
+    let meta = allowed_meta(event.get("meta"), surface)?;
     let mut members: Vec<(String, Value)> = members.iter().filter(|(name, _)| name != "meta").cloned().collect();
     members.push(("meta".to_owned(), Value::Obj(meta)));
     let mut event = Value::Obj(members);
@@ -98,6 +95,39 @@ pub fn seal(event: &Value) -> Result<Sealed, Error> {
         members.push(("event_hash".to_owned(), Value::str(event_hash.as_str())));
     }
     let body = json::print(&event);
+    if body.len() > EVENT_BYTES {
+        return Err(Error::limit("an event that is too long").at("event"));
+    }
+    let leaf_hash = leaf_hash(body.as_bytes());
+    Ok(Sealed { event_id: event_id.to_owned(), body, event_hash, leaf_hash })
+}
+
+/// The `meta` of an event of `surface`, see [`allowed`].
+fn allowed_meta(meta: Option<&Value>, surface: &Surface) -> Result<Vec<(String, Value)>, Error> {
+    match meta {
+        Some(Value::Obj(meta)) => allowed(meta, surface.meta_allow),
+        _ => Err(invalid("not an object", "meta")),
+    }
+}
+
+/// Seal an event of `surface` that is printed already: its canonical form without `meta` and `event_hash`, cut where these
+/// two belong.
+///
+/// # Errors
+/// As [`seal`].
+pub(crate) fn seal_printed(
+    event_id: &str,
+    surface: &Surface,
+    meta: &Value,
+    [before_hash, before_meta, after]: [&str; 3],
+) -> Result<Sealed, Error> {
+    if !uuidv7::valid(event_id) {
+        return Err(invalid("not a UUIDv7", "event_id"));
+    }
+    let meta = json::print_members(&allowed_meta(Some(meta), surface)?);
+    let rest = [before_meta, ",\"meta\":", &meta, after].concat();
+    let event_hash = hex(&sha256_parts(&[before_hash.as_bytes(), rest.as_bytes()]));
+    let body = [before_hash, ",\"event_hash\":\"", &event_hash, "\"", &rest].concat();
     if body.len() > EVENT_BYTES {
         return Err(Error::limit("an event that is too long").at("event"));
     }

@@ -8,27 +8,20 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::too_many_lines)
 )]
 
+pub use talos_base::{
+    Code, Error, b64, contain, contract, decide, error, grant, hash, json, limits, need, path, structured, table,
+};
+
 pub mod attenuate;
-pub mod b64;
 pub mod chain;
-pub mod contain;
-pub mod contract;
-pub mod decide;
 pub mod did;
 pub mod ed25519;
-pub mod error;
 pub mod frame;
-pub mod grant;
-pub mod hash;
-pub mod json;
 pub mod jwk;
 pub mod jws;
-pub mod limits;
 pub mod link;
 pub mod mcp;
-pub mod path;
 pub mod scope;
-pub mod table;
 pub mod trust;
 
 // Proofs and sessions.
@@ -37,7 +30,6 @@ pub mod mcp_session;
 pub mod proof;
 pub mod seal;
 pub mod session;
-pub mod structured;
 pub mod ticket;
 pub mod window;
 
@@ -64,5 +56,3 @@ pub mod event;
 pub mod promise;
 pub mod receipt;
 pub mod uuidv7;
-
-pub use error::{Code, Error};

@@ -44,12 +44,14 @@ impl Lineage {
     /// # Errors
     /// `UNTRUSTED_ISSUER` when the root's issuer is a did:web that is no anchor: its key cannot be had.
     pub fn of_chain(chain: &Chain, trust: &Trust) -> Result<Self, Error> {
-        let keys = chain.signing_keys(trust)?;
-        let links = chain.links().iter().zip(keys).map(|(link, key)| Ancestor {
+        let root = chain.signing_keys(trust)?.first().map(jwk::thumbprint);
+        // A link below the root was signed by its parent's holder, whose thumbprint is known.
+        let signers = root.into_iter().chain(chain.links().iter().map(|link| link.jkt.clone()));
+        let links = chain.links().iter().zip(signers).map(|(link, jkt)| Ancestor {
             id: link.id.clone(),
             iss: link.claims.iss.clone(),
             ep: link.claims.ep,
-            jkt: jwk::thumbprint(&key),
+            jkt,
         });
         let leaf = chain.leaf()?;
         Ok(Self {

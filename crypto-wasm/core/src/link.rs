@@ -145,7 +145,8 @@ fn check_aud(aud: &[String]) -> Result<(), Error> {
 #[must_use]
 pub fn is_audience(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let Some((host, tenant)) = rest.and_then(|rest| rest.split_once("/t/")) else { return false };
+    let Some((host, path)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let Some(tenant) = path.strip_prefix("t/") else { return false };
     let host_fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#');
     // A tenant is one DNS label, as a server is.
     text.len() <= AUD_BYTES && !host.is_empty() && host.bytes().all(host_fits) && is_server(tenant)

@@ -63,9 +63,13 @@ impl Bench<'_> {
             Ok(Began::Checks(checks, _)) => checks,
         };
         let answers: Vec<bool> = checks.iter().map(Check::verify).collect();
-        let printed = |answers: &[bool]| -> String {
-            let records = checks.iter().zip(answers);
-            records.map(|(check, ok)| authorize::digest(check) + if *ok { "+" } else { "-" }).collect()
+        let printed = |answers: &[bool]| -> Vec<u8> {
+            let mut records = Vec::new();
+            for (check, ok) in checks.iter().zip(answers) {
+                authorize::print_check(check, &mut records);
+                records.push(u8::from(*ok));
+            }
+            records
         };
         let split = self.finish(&mut Memory::default(), Verdicts::Given(&printed(&answers)), Mode::First);
         assert_eq!(printed_answer(&pure), printed_answer(&split));
@@ -74,7 +78,7 @@ impl Bench<'_> {
             // A verdict less or more is no verdict; a signature that does not hold allows nothing, whichever it is.
             let fewer = printed(&answers[1..]);
             assert!(self.finish(&mut Memory::default(), Verdicts::Given(&fewer), Mode::First).is_err());
-            let more = printed(&answers) + &printed(&answers[..1]);
+            let more = [printed(&answers), printed(&answers[..1])].concat();
             assert!(self.finish(&mut Memory::default(), Verdicts::Given(&more), Mode::First).is_err());
             let mut broken = answers.clone();
             let at = data.len() % broken.len();

@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
         let (mut memory, mut other) = (Memory::default(), Memory::default());
         let mut out = Vec::new();
         let none = Answers::default();
-        let long = authorize::finish(&frame, &site, &revocations, &mut other, Verdicts::Given(""), &none, Mode::First);
+        let long = authorize::finish(&frame, &site, &revocations, &mut other, Verdicts::Given(&[]), &none, Mode::First);
         match authorize::read(&frame, &site, &revocations, &mut memory, true, &mut out) {
             Ok(Read::Short) => {
                 let Ok(Finished::Decided(decided)) = &long else { panic!("{}", printed_answer(&long)) };

@@ -108,7 +108,7 @@ fn read_trust(value: &Value) -> Result<Trust, Error> {
     Trust::new(anchors, webs)
 }
 
-fn read_grants(text: &str) -> Result<Vec<Grant>, Error> {
+pub fn read_grants(text: &str) -> Result<Vec<Grant>, Error> {
     parse_grants(object(text)?.as_arr().ok_or_else(|| Error::malformed("not an array").at("grants"))?, ROLE_GRANTS)
 }
 

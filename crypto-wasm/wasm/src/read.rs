@@ -5,10 +5,11 @@
 use std::cell::RefCell;
 
 use talos_core::authorize::{self, Read};
-use talos_core::{Error, b64};
+use talos_core::{Error, b64, need};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::refusal::refusal;
+use crate::capability::read_grants;
+use crate::refusal::{Answer, OrRefuse, refusal};
 use crate::request::print_finished;
 use crate::store::{self, with_site};
 
@@ -76,6 +77,40 @@ pub fn decide_read(length: usize, policy: u32, filter: u32, tickets: u32, record
             Ok(())
         })
     })
+}
+
+/// Keeps grants under a handle.
+#[wasm_bindgen]
+pub fn leaf_load(grants: &str) -> Answer<u32> {
+    read_grants(grants).and_then(store::hold_leaf).or_refuse()
+}
+
+/// What a handle that stands for nothing of its kind is answered with.
+const NO_HANDLE: u32 = u32::MAX;
+
+/// Leaf evaluation alone: of the need in the frame of `length` bytes, answered as `need::answer` says.
+#[wasm_bindgen]
+pub fn decide_leaf(leaf: u32, length: usize) -> u32 {
+    BUFFERS.with_borrow(|Buffers { frame, .. }| {
+        store::with_leaf(leaf, |grants| need::decide(grants, frame.get(..length).unwrap_or_default()))
+            .unwrap_or(NO_HANDLE)
+    })
+}
+
+/// Keeps the need in the frame of `length` bytes under a handle.
+#[wasm_bindgen]
+pub fn need_load(length: usize) -> Answer<u32> {
+    BUFFERS.with_borrow(|Buffers { frame, .. }| {
+        let frame = frame.get(..length).filter(|frame| need::read(frame).is_some());
+        let frame = frame.ok_or_else(|| Error::malformed("not the frame of a need"));
+        frame.and_then(|frame| store::hold_need(frame.to_vec())).or_refuse()
+    })
+}
+
+/// As [`decide_leaf`], for a need that is kept.
+#[wasm_bindgen]
+pub fn decide_kept(leaf: u32, need: u32) -> u32 {
+    store::with_kept(leaf, need, need::decide).unwrap_or(NO_HANDLE)
 }
 
 /// What the requests of an open session have in common; empty when it is no longer open.

@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::refusal::{Answer, OrRefuse, fixed, object, secret};
 use crate::store::{self, with_site};
 
-/// 0, class, then each check as 32 key, 64 signature, 43 digest, u32 length, message; or 1 and the decision.
+/// 0, class, then each check as 32 key, 64 signature, u32 length, message; or 1 and the decision.
 #[wasm_bindgen]
 pub fn begin(frame: &[u8], policy: u32, tickets: u32) -> Answer<Vec<u8>> {
     with_site(policy, tickets, |site, memory| authorize::begin(frame, site, memory).map(print_begun)).or_refuse()
@@ -27,11 +27,7 @@ fn print_begun(began: Began) -> Vec<u8> {
         Began::Checks(checks, class) => {
             let mut out = vec![0, class.map_or(0, |class| class as u8 + 1)];
             for check in checks {
-                out.extend_from_slice(&check.key);
-                out.extend_from_slice(&check.signature);
-                out.extend_from_slice(authorize::digest(&check).as_bytes());
-                out.extend_from_slice(&u32::try_from(check.message.len()).unwrap_or(u32::MAX).to_le_bytes());
-                out.extend_from_slice(&check.message);
+                authorize::print_check(&check, &mut out);
             }
             out
         }
@@ -101,7 +97,7 @@ pub fn finish(
     policy: u32,
     filter: u32,
     tickets: u32,
-    verdicts: &str,
+    verdicts: &[u8],
     answers: Option<String>,
 ) -> Answer<String> {
     decide(frame, (policy, filter, tickets), Verdicts::Given(verdicts), answers.as_deref(), Mode::First)
@@ -114,7 +110,7 @@ pub fn recheck(
     policy: u32,
     filter: u32,
     tickets: u32,
-    verdicts: &str,
+    verdicts: &[u8],
     answers: Option<String>,
 ) -> Answer<String> {
     decide(frame, (policy, filter, tickets), Verdicts::Given(verdicts), answers.as_deref(), Mode::Again)
@@ -134,7 +130,7 @@ pub fn open_session(
     policy: u32,
     filter: u32,
     tickets: u32,
-    verdicts: &str,
+    verdicts: &[u8],
     answers: Option<String>,
     receipt_seed: Vec<u8>,
     receipt_kid: &str,
@@ -164,7 +160,7 @@ pub fn open_session(
 
 /// `{"allowed","classes"}` for `{"kind","names"}`.
 #[wasm_bindgen]
-pub fn filter_list(frame: &[u8], policy: u32, tickets: u32, verdicts: &str, args: &str) -> Answer<String> {
+pub fn filter_list(frame: &[u8], policy: u32, tickets: u32, verdicts: &[u8], args: &str) -> Answer<String> {
     let filter = || {
         let args = object(args)?;
         let mut fields = Fields::new(&args)?;

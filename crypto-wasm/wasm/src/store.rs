@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use talos_core::authorize::{Memory, Site};
+use talos_core::grant::Grant;
 use talos_core::policy::Policy;
 use talos_core::revocation::Revocations;
 use talos_core::seal::Keyring;
@@ -16,6 +17,8 @@ enum Held {
     Policy(Rc<Policy>),
     Filter(Rc<Revocations>),
     Keyring(Rc<Keyring>),
+    Leaf(Vec<Grant>),
+    Need(Vec<u8>),
 }
 
 struct Store {
@@ -32,7 +35,9 @@ impl Default for Store {
 
 impl Store {
     fn find(&self, handle: u32) -> Option<&Held> {
-        self.held.iter().find(|(own, _)| *own == handle).map(|(_, held)| held)
+        // Handles grow, and what is held is in their order.
+        let index = self.held.binary_search_by_key(&handle, |(own, _)| *own).ok()?;
+        self.held.get(index).map(|(_, held)| held)
     }
 }
 
@@ -72,6 +77,32 @@ pub fn hold_filter(filter: Revocations) -> Result<u32, Error> {
 /// Keeps a keyring.
 pub fn hold_keyring(keyring: Keyring) -> Result<u32, Error> {
     hold(Held::Keyring(Rc::new(keyring)))
+}
+
+/// Keeps the grants of a leaf.
+pub fn hold_leaf(grants: Vec<Grant>) -> Result<u32, Error> {
+    hold(Held::Leaf(grants))
+}
+
+/// Keeps the frame of a need.
+pub fn hold_need(frame: Vec<u8>) -> Result<u32, Error> {
+    hold(Held::Need(frame))
+}
+
+/// Runs `run` on the grants of `leaf`.
+pub fn with_leaf<T>(leaf: u32, run: impl FnOnce(&[Grant]) -> T) -> Option<T> {
+    STORE.with_borrow(|store| match store.find(leaf) {
+        Some(Held::Leaf(grants)) => Some(run(grants)),
+        _ => None,
+    })
+}
+
+/// Runs `run` on the grants of `leaf` and the frame of `need`.
+pub fn with_kept<T>(leaf: u32, need: u32, run: impl FnOnce(&[Grant], &[u8]) -> T) -> Option<T> {
+    STORE.with_borrow(|store| match (store.find(leaf), store.find(need)) {
+        (Some(Held::Leaf(grants)), Some(Held::Need(frame))) => Some(run(grants, frame)),
+        _ => None,
+    })
 }
 
 /// Gives back what a handle keeps; keys are overwritten.

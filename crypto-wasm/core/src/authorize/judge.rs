@@ -92,7 +92,7 @@ pub(super) fn need<'a>(call: &'a Call, entry: &Entry<'_>) -> Need<'a> {
         }
         // Named where the registry does not look: deciding on something else would answer another question.
         (Place::Beside(Some(_)), _) | (Place::Registry, ResourceFrom::Explicit) => Resource::Bad,
-        (Place::Registry | Place::Beside(None), ResourceFrom::Argument(name)) => Resource::required(args.get(name)),
+        (Place::Registry | Place::Beside(None), ResourceFrom::Argument(name)) => Resource::named(args.get(name)),
         (Place::Registry | Place::Beside(None), ResourceFrom::Nowhere) => Resource::None,
     };
     Need { tool: &call.tool, class: entry.class, action: &call.action, resource, args }

@@ -17,6 +17,7 @@ mod record;
 mod session;
 mod third_party;
 
+use crate::chain::ReadChains;
 use crate::contract::{DECISION_CODES, Surface, limits};
 use crate::decide::Decision;
 use crate::ed25519::Check;
@@ -30,7 +31,7 @@ use crate::seal::Keyring;
 use crate::table;
 use crate::tickets::OpenTickets;
 use crate::window::Windows;
-use crate::{Code, Error, b64, hash, head, surface};
+use crate::{Code, Error, head, surface};
 
 use asked::{About, Asked};
 use party::Party;
@@ -56,6 +57,8 @@ pub struct Site<'a> {
 /// What an isolate remembers between requests: opened tickets, and which sequence numbers were used.
 #[derive(Debug)]
 pub struct Memory {
+    /// Chains that were read in [`begin`] and are about to be asked for again.
+    pub chains: ReadChains,
     /// Opened tickets.
     pub tickets: OpenTickets,
     /// Sequence windows.
@@ -64,7 +67,11 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { tickets: OpenTickets::new(limits::OPEN_TICKETS), windows: Windows::new(limits::SEQUENCE_WINDOWS) }
+        Self {
+            chains: ReadChains::default(),
+            tickets: OpenTickets::new(limits::OPEN_TICKETS),
+            windows: Windows::new(limits::SEQUENCE_WINDOWS),
+        }
     }
 }
 
@@ -80,8 +87,9 @@ pub enum Mode {
 /// The answers to the checks of [`begin`].
 #[derive(Clone, Copy, Debug)]
 pub enum Verdicts<'a> {
-    /// One record of 44 characters a check, in order: the check's digest, then `+` or `-`.
-    Given(&'a str),
+    /// For each check in order: the check itself as [`print_check`] prints it, then 1 where it holds, or 0. What was
+    /// verified is named by all of its bytes, so that no answer can be about something else.
+    Given(&'a [u8]),
     /// Verify here.
     Own,
 }
@@ -129,10 +137,12 @@ struct Prepared<'a> {
     inner: Vec<Result<Party, Error>>,
 }
 
-/// The record of a check: which key, which signature, which bytes. The two first have fixed lengths.
-#[must_use]
-pub fn digest(check: &Check) -> String {
-    b64::encode(&hash::sha256_parts(&[&check.key, &check.signature, &check.message]))
+/// A check as it leaves the core: 32 bytes of key, 64 of signature, `u32` length and the message.
+pub fn print_check(check: &Check, out: &mut Vec<u8>) {
+    out.extend_from_slice(&check.key);
+    out.extend_from_slice(&check.signature);
+    out.extend_from_slice(&u32::try_from(check.message.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(&check.message);
 }
 
 /// A refusal that is an answer stays one; every other error goes on.
@@ -164,7 +174,7 @@ fn prepare<'a>(frame: &'a [u8], site: &Site<'_>, memory: &mut Memory, mode: Mode
         return Err(Error::new(Code::Internal, "the policy of another tenant").at("tenant"));
     }
     let proof = (request.signature_input, request.signature);
-    let shown = party::show(&parts(&request), proof, site, &mut memory.tickets, request.now_ms, mode)?;
+    let shown = party::show(&parts(&request), proof, site, memory, request.now_ms, mode)?;
     // The digest was found right: these are the bytes that the caller proved.
     let asked = asked::read(&request, surface, permission)?;
     let party = shown.check_structure(&site.policy.trust)?;
@@ -187,7 +197,7 @@ fn report_party(
     mode: Mode,
 ) -> Result<Party, Error> {
     let proof = (Some(report.signature_input.as_str()), Some(report.signature.as_str()));
-    party::show(&report.parts(), proof, site, &mut memory.tickets, now_ms, mode)?.check_structure(&site.policy.trust)
+    party::show(&report.parts(), proof, site, memory, now_ms, mode)?.check_structure(&site.policy.trust)
 }
 
 impl Prepared<'_> {
@@ -201,18 +211,21 @@ impl Prepared<'_> {
     /// `internal` when they are not the answers to exactly these checks: a verdict of another request, one too few or too
     /// many, another order.
     fn verify(&self, verdicts: Verdicts<'_>) -> Result<Vec<bool>, Error> {
-        let Verdicts::Given(text) = verdicts else {
+        let Verdicts::Given(given) = verdicts else {
             return Ok(self.checks().map(Check::verify).collect());
         };
         let foreign = || Error::new(Code::Internal, "verdicts that are not of this request").at("verdicts");
-        let mut rest = text;
+        let mut rest = given;
         let mut answers = Vec::new();
+        let mut printed = Vec::new();
         for check in self.checks() {
-            rest = rest.strip_prefix(digest(check).as_str()).ok_or_else(foreign)?;
-            let (answer, more) = rest.split_at_checked(1).ok_or_else(foreign)?;
+            printed.clear();
+            print_check(check, &mut printed);
+            rest = rest.strip_prefix(printed.as_slice()).ok_or_else(foreign)?;
+            let (answer, more) = rest.split_first().ok_or_else(foreign)?;
             answers.push(match answer {
-                "+" => true,
-                "-" => false,
+                0 => false,
+                1 => true,
                 _ => return Err(foreign()),
             });
             rest = more;
@@ -220,6 +233,9 @@ impl Prepared<'_> {
         if rest.is_empty() { Ok(answers) } else { Err(foreign()) }
     }
 }
+
+/// How the `Signature-Input` of a MAC ends.
+const MAC_END: &str = ";alg=\"hmac-sha256\";tag=\"talos-1\"";
 
 /// Steps 1 to 3, and what has to be verified for step 4.
 ///
@@ -231,7 +247,7 @@ pub fn begin(frame: &[u8], site: &Site<'_>, memory: &mut Memory) -> Result<Began
     let request = Request::read(frame)?;
     if request.capability.is_none()
         && request.ticket.is_some()
-        && request.signature_input.is_some_and(|input| input.contains(";alg=\"hmac-sha256\";"))
+        && request.signature_input.is_some_and(|input| input.ends_with(MAC_END))
     {
         return Ok(Began::Checks(Vec::new(), Some(Class::Read)));
     }
@@ -244,7 +260,10 @@ pub fn begin(frame: &[u8], site: &Site<'_>, memory: &mut Memory) -> Result<Began
                 .map(|entry| entry.class)
                 .chain(judge::class(site.policy, &prepared.asked.about))
                 .max();
-            Ok(Began::Checks(prepared.checks().cloned().collect(), class))
+            let checks = prepared.checks().cloned().collect();
+            let parties = prepared.inner.into_iter().flatten().chain([prepared.party]);
+            memory.chains.keep(parties.filter_map(Party::into_chain));
+            Ok(Began::Checks(checks, class))
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::{Mode, Site};
+use super::{Memory, Mode, Site};
 use crate::chain::{self, Chain};
 use crate::contract::limits;
 use crate::ed25519::Check;
@@ -14,7 +14,7 @@ use crate::policy::Policy;
 use crate::proof::{self, Credential, Form, Parts, Proof};
 use crate::revocation::{self, Answers, Items, Revocations};
 use crate::structured::parse_integer;
-use crate::tickets::{OpenTicket, OpenTickets};
+use crate::tickets::OpenTicket;
 use crate::trust::Trust;
 use crate::window::Windows;
 use crate::{Code, Error};
@@ -33,7 +33,7 @@ pub(super) struct Shown {
 
 /// What a party shows, with what is derived from it.
 enum Standing {
-    Chain { chain: Chain, lineage: Lineage, items: Items },
+    Chain { chain: Chain, lineage: Lineage },
     Ticket(Rc<OpenTicket>),
 }
 
@@ -86,16 +86,16 @@ pub(super) fn show(
     parts: &Parts<'_>,
     (signature_input, signature): (Option<&str>, Option<&str>),
     site: &Site<'_>,
-    tickets: &mut OpenTickets,
+    memory: &mut Memory,
     now_ms: u64,
     mode: Mode,
 ) -> Result<Shown, Error> {
     check_sizes(parts, signature_input, signature)?;
     let paper = match parts.credential()? {
-        Credential::Capability(text) => Paper::Chain(Chain::parse(text.trim_matches([' ', '\t']))?),
+        Credential::Capability(text) => Paper::Chain(memory.chains.read(text.trim_matches([' ', '\t']))?),
         Credential::Ticket(text) => {
             let text = text.trim_matches([' ', '\t']);
-            Paper::Ticket(tickets.open(site.tickets, text, site.core, now_ms / 1_000)?)
+            Paper::Ticket(memory.tickets.open(site.tickets, text, site.core, now_ms / 1_000)?)
         }
     };
     // A proof that was accepted before is judged by the moment it was made: its life limits its first use, not the stream
@@ -110,8 +110,7 @@ pub(super) fn show(
 
 /// The `created` of a `Signature-Input`; whether it stands in the right place is checked where the whole is printed again.
 fn created(signature_input: Option<&str>) -> Option<u64> {
-    let (_, rest) = signature_input?.split_once(";created=")?;
-    parse_integer(rest.split(';').next()?)
+    signature_input?.split(';').skip(1).find_map(|part| part.strip_prefix("created=")).and_then(parse_integer)
 }
 
 impl Shown {
@@ -127,8 +126,7 @@ impl Shown {
                 chain.check_structure(trust)?;
                 let lineage = Lineage::of_chain(&chain, trust)?;
                 let links = chain.signature_checks(trust)?;
-                let items = Items::of(&lineage);
-                (Standing::Chain { chain, lineage, items }, links)
+                (Standing::Chain { chain, lineage }, links)
             }
             Paper::Ticket(open) => {
                 check_listed(&open, trust)?;
@@ -166,13 +164,6 @@ impl Party {
         }
     }
 
-    fn items(&self) -> &Items {
-        match &self.standing {
-            Standing::Chain { items, .. } => items,
-            Standing::Ticket(open) => &open.items,
-        }
-    }
-
     /// The grants of the leaf.
     pub(super) fn grants(&self) -> &[Grant] {
         match &self.standing {
@@ -186,6 +177,14 @@ impl Party {
         match &self.standing {
             Standing::Chain { chain, .. } => chain.hash(),
             Standing::Ticket(open) => open.hash.clone(),
+        }
+    }
+
+    /// The chain as it was read, if it is one.
+    pub(super) fn into_chain(self) -> Option<Chain> {
+        match self.standing {
+            Standing::Chain { chain, .. } => Some(chain),
+            Standing::Ticket(_) => None,
         }
     }
 
@@ -316,7 +315,11 @@ impl Party {
         if let Some(link) = policy.revoked(lineage) {
             return Err(revocation::revoked(link));
         }
-        match revocations.check(lineage, self.items(), answers)? {
+        let checked = match &self.standing {
+            Standing::Chain { .. } => revocations.check(lineage, &Items::of(lineage), answers),
+            Standing::Ticket(open) => revocations.check(lineage, &open.items, answers),
+        };
+        match checked? {
             revocation::Verdict::Clear => Ok(None),
             revocation::Verdict::Lookup(items) => Ok(Some(items)),
             revocation::Verdict::Revoked(link) => Err(revocation::revoked(link)),

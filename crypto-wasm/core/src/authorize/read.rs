@@ -50,7 +50,7 @@ pub fn read<'a>(
     record: bool,
     out: &mut Vec<u8>,
 ) -> Result<Read<'a>, Error> {
-    let finished = finish(frame, site, revocations, memory, Verdicts::Given(""), &Answers::default(), Mode::First)?;
+    let finished = finish(frame, site, revocations, memory, Verdicts::Given(&[]), &Answers::default(), Mode::First)?;
     if let Finished::Decided(Decided { decision, facts: Some(facts), inner }) = &finished
         && inner.is_empty()
         && write(decision, facts, record, out)

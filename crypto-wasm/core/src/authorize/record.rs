@@ -7,7 +7,7 @@ use crate::contract::surface;
 use crate::event::{self, Sealed};
 use crate::frame::Fields;
 use crate::grant::Class;
-use crate::json::{self, Value};
+use crate::json::{self, Value, Writer};
 use crate::limits::MAX_SAFE_INTEGER;
 use crate::{Code, Error};
 
@@ -17,10 +17,16 @@ const FIELD_CHARACTERS: usize = 160;
 fn int(fields: &mut Fields<'_>, name: &str) -> Result<Value, Error> {
     let number = fields.opt_integer(name)?.and_then(|number| i64::try_from(number).ok());
     let number = number.filter(|number| *number <= MAX_SAFE_INTEGER);
-    number.map(Value::Int).ok_or_else(|| Error::new(Code::RequestMalformed, "not an integer of JSON").at(name))
+    number.map(Value::Int).ok_or_else(|| missing(name))
+}
+
+fn missing(field: &str) -> Error {
+    Error::new(Code::RequestMalformed, "not a frame of a read's event").at(field)
 }
 
 /// Seals the event of `frame`: what the caller adds, then the session's part, then the facts. `core`: hash of this core.
+///
+/// Members are written in their canonical order at once; that it is the one of [`event::seal`], a test says.
 ///
 /// # Errors
 /// `request.malformed` for another frame; as [`event::seal`].
@@ -29,110 +35,113 @@ pub fn seal_read(frame: &[u8], core: &str) -> Result<Sealed, Error> {
     let surface_id = fields.text("surface_id")?;
     let surface =
         surface(surface_id).ok_or_else(|| Error::new(Code::ContractInvalid, "an unknown surface").at("surface_id"))?;
-    let [tenant, event_id, ts, request_id] =
-        [fields.text("tenant")?, fields.text("event_id")?, fields.text("ts")?, fields.text("request_id")?];
-    let mut http = vec![
-        ("method", Value::str(surface.method)),
-        ("path", Value::str(surface.path)),
-        ("status_code", int(&mut fields, "status_code")?),
-    ];
-    if let (Some(hash), Some(kid)) = (fields.opt_text("client_ip_hash")?, fields.opt_text("client_ip_hash_key_id")?) {
-        http.extend([
-            ("client_ip_hash", Value::str(hash)),
-            ("client_ip_hash_alg", Value::str("HMAC-SHA256")),
-            ("client_ip_hash_key_id", Value::str(kid)),
-        ]);
-    }
-    let in_force = [
-        ("policy_hash", Value::str(fields.text("policy_hash")?)),
-        ("policy_version", int(&mut fields, "policy_version")?),
-        ("rev_seq", int(&mut fields, "rev_seq")?),
-        ("rev_as_of_ms", int(&mut fields, "rev_as_of_ms")?),
-        ("core_hash", Value::str(core)),
-    ];
+    let (tenant, event_id) = (fields.text("tenant")?, fields.text("event_id")?);
+    let (ts, request_id) = (fields.text("ts")?, fields.text("request_id")?);
+    let status = int(&mut fields, "status_code")?;
+    let (ip_hash, ip_kid) = (fields.opt_text("client_ip_hash")?, fields.opt_text("client_ip_hash_key_id")?);
+    let policy_hash = fields.text("policy_hash")?;
+    let (policy_version, rev_seq) = (int(&mut fields, "policy_version")?, int(&mut fields, "rev_seq")?);
+    let rev_as_of_ms = int(&mut fields, "rev_as_of_ms")?;
     let said = fields.opt_bytes("decision")?.map(json::parse_signed).transpose()?;
     let meta = json::parse_signed(fields.opt_bytes("meta")?.unwrap_or(b"{}"))?;
-    let session = fields.opt_bytes("session")?.ok_or_else(|| missing("session"))?;
-    let facts = fields.opt_bytes("facts")?.ok_or_else(|| missing("facts"))?;
+    let mut session = Fields { rest: fields.opt_bytes("session")?.ok_or_else(|| missing("session"))? };
+    let short = Short::parse(fields.opt_bytes("facts")?.ok_or_else(|| missing("facts"))?)?;
     if !fields.rest.is_empty() {
         return Err(missing("frame"));
     }
-    let short = Short::parse(facts)?;
+    let (session_id, sub, root_sub) = (session.text("session_id")?, session.text("sub")?, session.text("root_sub")?);
+    let (_, jkt) = (session.text("anchor")?, session.text("jkt")?);
 
-    let mut fields = Fields { rest: session };
-    let mut text = |name: &str| fields.text(name).map(Value::str);
-    let (session_id, sub, root_sub) = (text("session_id")?, text("sub")?, text("root_sub")?);
-    let (_anchor, jkt, capability_hash) = (text("anchor")?, text("jkt")?, text("capability_hash")?);
+    let mut out = Writer::new();
+    out.text("audit_action", surface.audit_action.unwrap_or(surface_id));
+    out.open("capability");
+    out.text("hash", session.text("capability_hash")?);
     let mut links = Vec::new();
-    while !fields.rest.is_empty() {
-        links.push(Value::str(fields.text("links")?));
+    while !session.rest.is_empty() {
+        links.push(Value::str(session.text("links")?));
     }
+    out.value("links", &Value::Arr(links));
+    out.close();
+    out.open("decision");
+    write_decision(&mut out, said.as_ref(), core)?;
+    out.text("policy_hash", policy_hash);
+    out.value("policy_version", &policy_version);
+    out.value("rev_as_of_ms", &rev_as_of_ms);
+    out.value("rev_seq", &rev_seq);
+    out.close();
+    let before_hash = out.take();
 
-    let allowed = said.is_none();
-    let decision = match said {
-        None => vec![("allow".to_owned(), Value::Bool(true)), ("code".to_owned(), Value::str(Code::Ok.as_str()))],
-        Some(Value::Obj(members)) => members.into_iter().filter_map(|(name, value)| shown(name, value)).collect(),
-        Some(_) => return Err(missing("decision")),
-    };
-    let in_force = in_force.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let decision = Value::Obj(decision.into_iter().chain(in_force).collect());
-    let resource = match (short.tool, short.action) {
-        (Some(tool), Some(action)) => Value::obj([
-            ("resource_type", Value::str("tool")),
-            ("resource_id", Value::str(tool)),
-            ("class", Value::str(short.class_of_need.as_str())),
-            ("action", Value::str(action)),
-        ]),
-        _ => Value::obj([("resource_type", Value::str("surface")), ("resource_id", Value::str(surface_id))]),
-    };
-    event::seal(&Value::obj([
-        ("schema_id", Value::str("talos.audit_event")),
-        ("schema_version", Value::str("v2")),
-        ("event_id", Value::str(event_id)),
-        ("kind", Value::str("decision")),
-        ("ts", Value::str(ts)),
-        ("tenant", Value::str(tenant)),
-        ("request_id", Value::str(request_id)),
-        ("surface_id", Value::str(surface_id)),
-        ("audit_action", Value::str(surface.audit_action.unwrap_or(surface_id))),
-        ("outcome", Value::str(if allowed { "success" } else { "denied" })),
-        (
-            "principal",
-            Value::obj([
-                ("auth_mode", Value::str("session_mac")),
-                ("did", sub),
-                ("jkt", jkt),
-                ("root_sub", root_sub),
-                ("session_id", session_id),
-            ]),
-        ),
-        ("http", Value::obj(http)),
-        ("resource", resource),
-        ("decision", decision),
-        ("capability", Value::obj([("hash", capability_hash), ("links", Value::Arr(links))])),
-        (
-            "proof",
-            Value::obj([
-                ("form", Value::str("session_mac")),
-                ("nonce", Value::str(short.nonce)),
-                ("hash", Value::str(short.proof_hash.ok_or_else(|| missing("proof_hash"))?)),
-            ]),
-        ),
-        ("meta", meta),
-    ]))
+    out.text("event_id", event_id);
+    out.open("http");
+    if let (Some(hash), Some(kid)) = (ip_hash, ip_kid) {
+        out.text("client_ip_hash", hash);
+        out.text("client_ip_hash_alg", "HMAC-SHA256");
+        out.text("client_ip_hash_key_id", kid);
+    }
+    out.text("method", surface.method);
+    out.text("path", surface.path);
+    out.value("status_code", &status);
+    out.close();
+    out.text("kind", "decision");
+    let before_meta = out.take();
+
+    out.text("outcome", if said.is_none() { "success" } else { "denied" });
+    out.open("principal");
+    for (name, text) in
+        [("auth_mode", "session_mac"), ("did", sub), ("jkt", jkt), ("root_sub", root_sub), ("session_id", session_id)]
+    {
+        out.text(name, text);
+    }
+    out.close();
+    out.open("proof");
+    out.text("form", "session_mac");
+    out.text("hash", short.proof_hash.ok_or_else(|| missing("proof_hash"))?);
+    out.text("nonce", short.nonce);
+    out.close();
+    out.text("request_id", request_id);
+    out.open("resource");
+    if let (Some(tool), Some(action)) = (short.tool, short.action) {
+        out.text("action", action);
+        out.text("class", short.class_of_need.as_str());
+        out.text("resource_id", tool);
+        out.text("resource_type", "tool");
+    } else {
+        out.text("resource_id", surface_id);
+        out.text("resource_type", "surface");
+    }
+    out.close();
+    out.text("schema_id", "talos.audit_event");
+    out.text("schema_version", "v2");
+    out.text("surface_id", surface_id);
+    out.text("tenant", tenant);
+    out.text("ts", ts);
+    out.close();
+    event::seal_printed(event_id, surface, &meta, [&before_hash, &before_meta, &out.take()])
 }
 
-fn missing(field: &str) -> Error {
-    Error::new(Code::RequestMalformed, "not a frame of a read's event").at(field)
-}
-
-/// A member of a decision as an event has it: never what was asked for, and the field cut.
-fn shown(name: String, value: Value) -> Option<(String, Value)> {
-    match (name.as_str(), value) {
-        ("field", Value::Str(text)) => Some((name, Value::Str(text.chars().take(FIELD_CHARACTERS).collect()))),
-        ("allow" | "code" | "link" | "grant", value) => Some((name, value)),
-        _ => None,
+/// The members of a decision up to `link`, never what was asked for; without `said` it allowed.
+fn write_decision(out: &mut Writer, said: Option<&Value>, core_hash: &str) -> Result<(), Error> {
+    let member = |name: &str| said.and_then(|said| said.get(name));
+    let (allow, code) = match said {
+        None => (true, Code::Ok.as_str()),
+        Some(_) => (
+            member("allow").and_then(Value::as_bool).ok_or_else(|| missing("decision"))?,
+            member("code").and_then(Value::as_str).ok_or_else(|| missing("decision"))?,
+        ),
+    };
+    out.value("allow", &Value::Bool(allow));
+    out.text("code", code);
+    out.text("core_hash", core_hash);
+    if let Some(field) = member("field").and_then(Value::as_str) {
+        let end = field.char_indices().nth(FIELD_CHARACTERS).map_or(field.len(), |(at, _)| at);
+        out.text("field", field.get(..end).unwrap_or_default());
     }
+    for name in ["grant", "link"] {
+        if let Some(index @ Value::Int(_)) = member(name) {
+            out.value(name, index);
+        }
+    }
+    Ok(())
 }
 
 impl Short<'_> {

@@ -8,23 +8,39 @@ use crate::{Error, b64};
 
 /// The inner list with its parameters, as it stands after `talos=` and in the last line of the base.
 pub(super) fn signature_params(components: &[Component<'_>], form: Form, params: &Params) -> String {
-    let names: Vec<String> = components.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let Params { created, expires, nonce, keyid } = params;
-    let alg = form.alg();
-    let names = names.join(" ");
-    format!(
-        "({names});created={created};expires={expires};nonce=\"{nonce}\";keyid=\"{keyid}\";alg=\"{alg}\";tag=\"talos-1\""
-    )
+    let mut out = String::with_capacity(384);
+    for (index, (name, _)) in components.iter().enumerate() {
+        out.push_str(if index == 0 { "(\"" } else { " \"" });
+        out.push_str(name);
+        out.push('"');
+    }
+    out.push_str(");created=");
+    out.push_str(&created.to_string());
+    out.push_str(";expires=");
+    out.push_str(&expires.to_string());
+    for (label, text) in [(";nonce=\"", nonce.as_str()), ("\";keyid=\"", keyid), ("\";alg=\"", form.alg())] {
+        out.push_str(label);
+        out.push_str(text);
+    }
+    out.push_str("\";tag=\"talos-1\"");
+    out
 }
 
 /// What follows `label` up to `until` in `rest`, and what follows that.
-fn between<'a>(rest: &'a str, label: &str, until: &str, field: &str) -> Result<(&'a str, &'a str), Error> {
+fn between<'a>(rest: &'a str, label: &str, until: char, field: &str) -> Result<(&'a str, &'a str), Error> {
     rest.strip_prefix(label).and_then(|rest| rest.split_once(until)).ok_or_else(|| invalid(field))
+}
+
+/// As [`between`], for what stands in quotes before a semicolon.
+fn quoted<'a>(rest: &'a str, label: &str, field: &str) -> Result<(&'a str, &'a str), Error> {
+    let (text, rest) = between(rest, label, '"', field)?;
+    Ok((text, rest.strip_prefix(';').ok_or_else(|| invalid(field))?))
 }
 
 /// The parameters of a `Signature-Input` whose components are exactly `components`.
 pub(super) fn parse_input(text: &str, components: &[Component<'_>], form: Form) -> Result<Params, Error> {
-    let (list, rest) = between(text, "talos=(", ")", "signature-input")?;
+    let (list, rest) = between(text, "talos=(", ')', "signature-input")?;
     let mut covered = list.split(' ');
     for (name, _) in components {
         if covered.next().and_then(|item| item.strip_prefix('"')?.strip_suffix('"')) != Some(name) {
@@ -34,11 +50,11 @@ pub(super) fn parse_input(text: &str, components: &[Component<'_>], form: Form) 
     if covered.next().is_some() {
         return Err(invalid("signature-input"));
     }
-    let (created, rest) = between(rest, ";created=", ";", "created")?;
-    let (expires, rest) = between(rest, "expires=", ";", "expires")?;
-    let (nonce, rest) = between(rest, "nonce=\"", "\";", "nonce")?;
-    let (keyid, rest) = between(rest, "keyid=\"", "\";", "keyid")?;
-    let (alg, rest) = between(rest, "alg=\"", "\";", "alg")?;
+    let (created, rest) = between(rest, ";created=", ';', "created")?;
+    let (expires, rest) = between(rest, "expires=", ';', "expires")?;
+    let (nonce, rest) = quoted(rest, "nonce=\"", "nonce")?;
+    let (keyid, rest) = quoted(rest, "keyid=\"", "keyid")?;
+    let (alg, rest) = quoted(rest, "alg=\"", "alg")?;
     if alg != form.alg() {
         return Err(invalid("alg"));
     }

@@ -147,27 +147,41 @@ fn verdicts_are_the_answers_to_exactly_these_checks() {
     let own = world.verdicts(&mine);
     let foreign = world.verdicts(&Sent::call("read", r#"{"path":"data/b"}"#).by(&below(), SUB));
     assert_eq!(own.len(), 3);
-    let mut finish = |text: &str| match world.try_finish(&mine.frame(), Verdicts::Given(text), Mode::First) {
+    let mut finish = |given: &[u8]| match world.try_finish(&mine.frame(), Verdicts::Given(given), Mode::First) {
         Ok(Came::Said(decided)) => decided.decision.code,
         Ok(Came::Lookup(_)) => panic!("look-up"),
         Err(error) => error.code,
     };
     assert_eq!(finish(&own.concat()), Code::Ok);
-    for text in [
-        String::new(),
+    let changed = |change: &dyn Fn(&mut [u8])| {
+        let mut given = own.concat();
+        change(&mut given);
+        given
+    };
+    let end = own.concat().len() - 1;
+    for (index, given) in [
+        Vec::new(),
         own[..2].concat(),
-        [own[1].as_str(), &own[0], &own[2]].concat(),
-        format!("{}{}", own.concat(), own[2]),
-        format!("{}+", own.concat()),
-        [own[0].as_str(), &own[1], &foreign[2]].concat(),
-        own.concat().replace('+', "?"),
+        [own[1].as_slice(), &own[0], &own[2]].concat(),
+        [own.concat(), own[2].clone()].concat(),
+        [own.concat(), vec![1]].concat(),
+        [own[0].as_slice(), &own[1], &foreign[2]].concat(),
+        changed(&|given| given[end] = 2),
+        // One bit of the last message, of a key, of a signature, of a length.
+        changed(&|given| given[end - 1] ^= 1),
+        changed(&|given| given[0] ^= 1),
+        changed(&|given| given[32] ^= 1),
+        changed(&|given| given[96] ^= 1),
         foreign.concat(),
-    ] {
-        assert_eq!(finish(&text), Code::Internal, "{text}");
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert_eq!(finish(given), Code::Internal, "{index}");
     }
     let denied = |at: usize| {
         let mut some = own.clone();
-        some[at] = some[at].replace('+', "-");
+        *some[at].last_mut().unwrap() = 0;
         some.concat()
     };
     assert_eq!(finish(&denied(0)), Code::SignatureInvalid);
@@ -256,7 +270,7 @@ fn a_mac_speaks_for_its_own_session_alone() {
 #[test]
 fn an_isolate_serves_no_more_sessions_than_it_has_windows_for() {
     let mut world = World::new();
-    world.memory = Memory { tickets: OpenTickets::new(9), windows: Windows::new(1) };
+    world.memory = Memory { tickets: OpenTickets::new(9), windows: Windows::new(1), ..Memory::default() };
     let (one, two) = (world.open(&chain(), AGENT, false), world.open(&chain(), AGENT, false));
     assert_eq!(world.code(&read().maced(&one, 1)), Code::Ok);
     assert_eq!(world.code(&read().maced(&two, 1)), Code::LimitExceeded);
@@ -361,7 +375,7 @@ fn a_session_ends_with_the_shortest_link_and_is_opened_by_an_allowed_chain_alone
 #[test]
 fn an_opened_ticket_is_forgotten_when_its_room_is_needed_and_never_taken_for_another() {
     let mut world = World::new();
-    world.memory = Memory { tickets: OpenTickets::new(2), windows: Windows::new(9) };
+    world.memory = Memory { tickets: OpenTickets::new(2), windows: Windows::new(9), ..Memory::default() };
     let opened: Vec<Open> = (0..3).map(|_| world.open(&chain(), AGENT, false)).collect();
     // A text with the same end is another text: this one does not even open.
     let mut altered = world.open(&chain(), AGENT, false);

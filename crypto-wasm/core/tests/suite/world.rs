@@ -2,7 +2,7 @@
 //! decided.
 
 use talos_core::authorize::{Began, Facts, Finished, Memory, Mode, Opening, Site, Verdicts};
-use talos_core::authorize::{begin, digest, finish, open_session};
+use talos_core::authorize::{begin, finish, open_session, print_check};
 use talos_core::decide::Decision;
 use talos_core::frame::Request;
 use talos_core::json::{self, Value};
@@ -297,12 +297,18 @@ impl World {
     }
 
     /// The verdicts of whoever verified what `begin` asked for, all of them right.
-    pub fn verdicts(&mut self, sent: &Sent) -> Vec<String> {
+    pub fn verdicts(&mut self, sent: &Sent) -> Vec<Vec<u8>> {
         let site = Site { policy: &self.policy, tickets: (self.ring_number, &self.ring), core: &self.core };
         match begin(&sent.frame(), &site, &mut self.memory).unwrap() {
             Began::Checks(checks, _) => {
                 assert!(checks.iter().all(talos_core::ed25519::Check::verify));
-                checks.iter().map(|check| format!("{}+", digest(check))).collect()
+                let records = checks.iter().map(|check| {
+                    let mut record = Vec::new();
+                    print_check(check, &mut record);
+                    record.push(1);
+                    record
+                });
+                records.collect()
             }
             Began::Refused(decision) => panic!("{decision:?}"),
         }

@@ -2,9 +2,12 @@
 //!
 //! Source: contracts/spec/capability.md#grant.
 
+mod arg;
 mod atom;
 mod name;
 
+pub(crate) use arg::take_bytes;
+pub use arg::{Arg, List};
 pub use atom::{Atom, Items, Scalar};
 pub(crate) use atom::{FEW, has_str};
 pub use name::{is_action, is_argument, is_server, is_tool, server_of};

@@ -31,6 +31,60 @@ pub fn print_str(text: &str) -> String {
     out
 }
 
+/// An object whose members are written one after another, for who knows their canonical order.
+#[derive(Debug)]
+pub struct Writer(String);
+
+impl Writer {
+    /// An open object.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut out = String::with_capacity(2_048);
+        out.push('{');
+        Self(out)
+    }
+
+    fn name(&mut self, name: &str) -> &mut String {
+        if !self.0.ends_with('{') {
+            self.0.push(',');
+        }
+        write_str(name, &mut self.0);
+        self.0.push(':');
+        &mut self.0
+    }
+
+    /// A member that is a string.
+    pub fn text(&mut self, name: &str, text: &str) {
+        write_str(text, self.name(name));
+    }
+
+    /// A member that is any value.
+    pub fn value(&mut self, name: &str, value: &Value) {
+        write_value(value, self.name(name));
+    }
+
+    /// Opens a member that is an object, until [`close`](Self::close).
+    pub fn open(&mut self, name: &str) {
+        self.name(name).push('{');
+    }
+
+    /// Closes the object that was opened last.
+    pub fn close(&mut self) {
+        self.0.push('}');
+    }
+
+    /// What was written since the last call; its last object stays open.
+    pub fn take(&mut self) -> String {
+        core::mem::take(&mut self.0)
+    }
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 fn write_value(value: &Value, out: &mut String) {
     match value {
         Value::Bool(true) => out.push_str("true"),
@@ -72,22 +126,34 @@ fn write_members(members: &[(String, Value)], out: &mut String) {
 
 fn write_str(text: &str, out: &mut String) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            control if control < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
-            }
-            other => out.push(other),
+    // What needs no escape is copied in runs; escaped are ASCII characters only, so this cuts no character in two.
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        let (plain, more) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut more = more.chars();
+        if let Some(character) = more.next() {
+            write_escaped(character, out);
+        }
+        rest = more.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+fn write_escaped(character: char, out: &mut String) {
+    match character {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\u{8}' => out.push_str("\\b"),
+        '\t' => out.push_str("\\t"),
+        '\n' => out.push_str("\\n"),
+        '\u{c}' => out.push_str("\\f"),
+        '\r' => out.push_str("\\r"),
+        control => {
+            let _ = write!(out, "\\u{:04x}", u32::from(control)); // writing to a String cannot fail
         }
     }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Source: contracts/spec/capability.md#grant and #decision.
 
 use crate::error::Refusal;
-use crate::grant::{Class, FEW, Grant};
+use crate::grant::{Arg, Class, FEW, Grant};
 use crate::json::{Value, print};
 use crate::path::{Pattern, is_path};
 use crate::table;
@@ -28,7 +28,13 @@ impl<'a> Resource<'a> {
     /// The resource of a tool that has one, as the request names it.
     #[must_use]
     pub fn required(named: Option<&'a Value>) -> Self {
-        named.and_then(Value::as_str).filter(|text| is_path(text)).map_or(Self::Bad, Self::Path)
+        Self::named(named.map(Arg::of))
+    }
+
+    /// As [`required`](Self::required).
+    #[must_use]
+    pub fn named(named: Option<Arg<'a>>) -> Self {
+        named.and_then(Arg::as_str).filter(|text| is_path(text)).map_or(Self::Bad, Self::Path)
     }
 
     fn fits(self, pattern: &Pattern) -> bool {
@@ -41,31 +47,94 @@ impl<'a> Resource<'a> {
 }
 
 /// The arguments of a request by name.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Args<'a>(Vec<(&'a str, &'a Value)>);
+#[derive(Clone, Debug, PartialEq)]
+pub struct Args<'a> {
+    /// As many as most calls have need no allocation.
+    few: [(&'a str, Arg<'a>); FEW],
+    count: usize,
+    /// All of them when there are more than a few.
+    many: Vec<(&'a str, Arg<'a>)>,
+}
+
+impl Default for Args<'_> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
 
 impl<'a> Args<'a> {
     /// No arguments.
-    pub const EMPTY: Self = Self(Vec::new());
+    pub const EMPTY: Self = Self { few: [("", Arg::Bool(false)); FEW], count: 0, many: Vec::new() };
 
     /// The members of the request's arguments, whose names are distinct as those of every parsed object.
     #[must_use]
     pub fn new(members: &'a [(String, Value)]) -> Self {
-        let mut args: Vec<_> = members.iter().map(|(name, value)| (name.as_str(), value)).collect();
-        // Sorted, so that neither many arguments nor many grants cost their product.
-        table::sort(&mut args, |left, right| left.0.cmp(right.0));
-        Self(args)
+        let mut args = Self::EMPTY;
+        for (name, value) in members {
+            args.push(name, Arg::of(value));
+        }
+        args.sort();
+        args
+    }
+
+    /// The arguments that `next` gives until it gives none, or nothing when it fails or two have one name: which of them
+    /// counts would be left open.
+    pub fn distinct(mut next: impl FnMut() -> Option<Option<(&'a str, Arg<'a>)>>) -> Option<Self> {
+        let mut args = Self::EMPTY;
+        while let Some((name, value)) = next()? {
+            args.push(name, value);
+        }
+        args.sort();
+        args.all().is_sorted_by(|left, right| left.0 < right.0).then_some(args)
+    }
+
+    fn push(&mut self, name: &'a str, value: Arg<'a>) {
+        if let Some(place) = self.few.get_mut(self.count) {
+            *place = (name, value);
+        } else {
+            if self.many.is_empty() {
+                self.many.extend_from_slice(&self.few);
+            }
+            self.many.push((name, value));
+        }
+        self.count += 1;
+    }
+
+    /// By name, so that neither many arguments nor many grants cost their product.
+    fn sort(&mut self) {
+        if self.many.is_empty() {
+            let few = self.few.get_mut(..self.count).unwrap_or_default();
+            for end in 1..few.len() {
+                for at in (1..=end).rev() {
+                    match few.get_mut(at - 1..=at) {
+                        Some([left, right]) if right.0 < left.0 => core::mem::swap(left, right),
+                        _ => break,
+                    }
+                }
+            }
+        } else {
+            table::sort(&mut self.many, |left, right| left.0.cmp(right.0));
+        }
+    }
+
+    fn all(&self) -> &[(&'a str, Arg<'a>)] {
+        if self.many.is_empty() { self.few.get(..self.count).unwrap_or_default() } else { &self.many }
+    }
+
+    /// Which argument is called `name`, in the order of their names.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        if self.many.is_empty() {
+            self.all().iter().position(|(own, _)| *own == name)
+        } else {
+            self.many.binary_search_by_key(&name, |(own, _)| own).ok()
+        }
     }
 
     /// The argument called `name`.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'a Value> {
-        let index = if self.0.len() <= FEW {
-            self.0.iter().position(|(own, _)| *own == name)?
-        } else {
-            self.0.binary_search_by_key(&name, |(own, _)| own).ok()?
-        };
-        self.0.get(index).map(|(_, value)| *value)
+    pub fn get(&self, name: &str) -> Option<Arg<'a>> {
+        self.all().get(self.position(name)?).map(|(_, value)| *value)
     }
 }
 
@@ -96,9 +165,9 @@ impl Need<'_> {
         if let Resource::Path(path) = self.resource {
             members.push(("resource", Value::str(path)));
         }
-        let argument = shown.and_then(|name| self.args.get(name).map(|value| (name, value)));
+        let argument = shown.and_then(|name| self.args.get(name).map(|value| (name, value.value())));
         if let Some((name, value)) = argument.filter(|(_, value)| print(value).len() <= SHOWN_BYTES) {
-            members.push(("args", Value::obj([(name, value.clone())])));
+            members.push(("args", Value::obj([(name, value)])));
         }
         Value::obj(members)
     }
@@ -192,13 +261,18 @@ fn misfit<'a>(grant: &'a Grant, need: &'a Need<'_>) -> Option<Misfit<'a>> {
     }
     for (name, atoms) in &grant.args {
         // An absent argument makes its atoms false.
-        if !need.args.get(name).is_some_and(|value| atoms.iter().all(|atom| atom.holds(value))) {
+        if !need.args.get(name).is_some_and(|value| atoms.iter().all(|atom| atom.holds_of(value))) {
             return Some(Misfit::Arg(name));
         }
     }
     // Every named argument is there, so as many as are named means no other.
-    if grant.closed && need.args.0.len() != grant.args.len() {
-        return need.args.0.iter().find(|(name, _)| grant.atoms(name).is_none()).map(|(name, _)| Misfit::Closed(name));
+    if grant.closed && need.args.count != grant.args.len() {
+        return need
+            .args
+            .all()
+            .iter()
+            .find(|(name, _)| grant.atoms(name).is_none())
+            .map(|(name, _)| Misfit::Closed(name));
     }
     None
 }

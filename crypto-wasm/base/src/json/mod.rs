@@ -8,7 +8,7 @@ mod print;
 
 pub use fields::Fields;
 pub use parse::parse;
-pub use print::{print, print_members, print_str};
+pub use print::{Writer, print, print_members, print_str};
 
 use crate::Error;
 

@@ -47,21 +47,29 @@ pub fn encode(bytes: &[u8]) -> String {
 /// `MALFORMED` for padding, a foreign character, a length of 1 mod 4, or unused trailing bits that are not zero (otherwise the
 /// same signed token would have several ids).
 pub fn decode(text: &str) -> Result<Vec<u8>, Error> {
-    let digits = text.as_bytes();
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for chunk in digits.chunks(4) {
-        let mut group = 0u32;
-        for &byte in chunk {
-            group = group << 6 | digit(byte)?;
+    let value = |byte: u8| u32::from(DIGITS.get(usize::from(byte)).copied().unwrap_or(NONE));
+    let (groups, rest) = text.as_bytes().as_chunks::<4>();
+    let mut bytes = Vec::with_capacity(groups.len() * 3 + 2);
+    for &[a, b, c, d] in groups {
+        let [a, b, c, d] = [value(a), value(b), value(c), value(d)];
+        // A digit is below 64; what is none has the highest bit.
+        if (a | b | c | d) & 0x80 != 0 {
+            return Err(Error::malformed("not a base64url character"));
         }
-        let [_, high, middle, low] = (group << (6 * (4 - chunk.len()))).to_be_bytes();
-        match chunk.len() {
-            4 => bytes.extend([high, middle, low]),
-            3 if low == 0 => bytes.extend([high, middle]),
-            2 if middle == 0 => bytes.push(high),
-            1 => return Err(Error::malformed("base64url of impossible length")),
-            _ => return Err(Error::malformed("base64url with trailing bits")),
-        }
+        let [_, high, middle, low] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
+        bytes.extend_from_slice(&[high, middle, low]);
+    }
+    let mut group = 0u32;
+    for &byte in rest {
+        group = group << 6 | digit(byte)?;
+    }
+    let [_, high, middle, low] = (group << (6 * (4 - rest.len()))).to_be_bytes();
+    match rest.len() {
+        0 => {}
+        3 if low == 0 => bytes.extend([high, middle]),
+        2 if middle == 0 => bytes.push(high),
+        1 => return Err(Error::malformed("base64url of impossible length")),
+        _ => return Err(Error::malformed("base64url with trailing bits")),
     }
     Ok(bytes)
 }

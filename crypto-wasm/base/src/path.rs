@@ -21,11 +21,33 @@ pub enum Pattern {
 /// `.` or `..`, and no `%`, `\`, or control character anywhere.
 #[must_use]
 pub fn is_path(text: &str) -> bool {
-    let relative = text.strip_prefix('/').unwrap_or(text);
-    text.len() <= PATH_BYTES
-        && !text.chars().any(|character| matches!(character, '%' | '\\') || character.is_control())
-        && relative.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
-        && relative.split('/').count() <= PATH_SEGMENTS
+    if text.len() > PATH_BYTES {
+        return false;
+    }
+    let mut segments = 1;
+    // Of the segment that is being read: bytes so far, and whether all of them are dots.
+    let (mut length, mut dots) = (0, true);
+    let mut before = 0;
+    for byte in text.strip_prefix('/').unwrap_or(text).bytes() {
+        match byte {
+            b'/' => {
+                if dots && length <= 2 {
+                    return false;
+                }
+                segments += 1;
+                (length, dots) = (0, true);
+            }
+            b'%' | b'\\' | 0..0x20 | 0x7f => return false,
+            // U+0080 to U+009F, the controls beyond ASCII, are C2 80 to C2 9F in UTF-8.
+            0x80..=0x9f if before == 0xc2 => return false,
+            _ => {
+                length += 1;
+                dots = dots && byte == b'.';
+            }
+        }
+        before = byte;
+    }
+    !(dots && length <= 2) && segments <= PATH_SEGMENTS
 }
 
 /// The path under which grants speak of an MCP resource: `scheme/authority/path…`, `-` for an empty or absent authority.

@@ -4,8 +4,7 @@
 //! where inclusion would need a union of grants or a search, it says no.
 //! Source: contracts/spec/capability.md#containment.
 
-use crate::grant::{Atom, Grant, Items, Scalar};
-use crate::json::Value;
+use crate::grant::{Arg, Atom, Grant, Items, Scalar};
 use crate::limits::RANGE_IN_SPAN;
 use crate::path::Pattern;
 
@@ -117,13 +116,13 @@ fn covers<'a>(parent: &'a Grant, child: &'a Grant) -> Result<(), Failure<'a>> {
 pub fn implies(child: &Atom, parent: &Atom) -> bool {
     match (child, parent) {
         // One value: the parent is asked about it. (No scalar is a list, so `subset` says no.)
-        (Atom::Eq(Scalar::Str(value)), _) => parent.holds(&Value::Str(value.clone())),
-        (Atom::Eq(Scalar::Int(value)), _) => parent.holds(&Value::Int(*value)),
-        (Atom::Eq(Scalar::Bool(value)), _) => parent.holds(&Value::Bool(*value)),
+        (Atom::Eq(Scalar::Str(value)), _) => parent.holds_of(Arg::Str(value)),
+        (Atom::Eq(Scalar::Int(value)), _) => parent.holds_of(Arg::Int(*value)),
+        (Atom::Eq(Scalar::Bool(value)), _) => parent.holds_of(Arg::Bool(*value)),
 
         // Several values: the parent is asked about each. For `eq` this is T = {v}, since values are distinct.
-        (Atom::In(Items::Strings(values)), _) => values.iter().all(|value| parent.holds(&Value::Str(value.clone()))),
-        (Atom::In(Items::Integers(values)), _) => values.iter().all(|value| parent.holds(&Value::Int(*value))),
+        (Atom::In(Items::Strings(values)), _) => values.iter().all(|value| parent.holds_of(Arg::Str(value))),
+        (Atom::In(Items::Integers(values)), _) => values.iter().all(|value| parent.holds_of(Arg::Int(*value))),
 
         (Atom::NotIn(child), Atom::NotIn(parent)) => within(parent, child),
 
@@ -137,7 +136,7 @@ pub fn implies(child: &Atom, parent: &Atom) -> bool {
         (Atom::Range { min, max }, Atom::Range { min: low, max: high }) => low <= min && max <= high,
 
         (Atom::Pat(Pattern::Exact(path)), Atom::Eq(_) | Atom::In(_) | Atom::Maxlen(_)) => {
-            parent.holds(&Value::Str(path.clone()))
+            parent.holds_of(Arg::Str(path))
         }
         (Atom::Pat(pattern), Atom::NotIn(Items::Strings(set))) => !set.iter().any(|text| pattern.matches(text)),
         (Atom::Pat(child), Atom::Pat(parent)) => parent.contains(child),

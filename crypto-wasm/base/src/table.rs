@@ -5,11 +5,33 @@
 use core::cmp::Ordering;
 use core::hash::{BuildHasher, Hasher};
 
-/// The indices below `length` in the order of `compare`; equal ones stay as they are.
+/// The indices below `length` in the order of `compare`; equal ones stay as they are. Merges runs from below: n log n
+/// comparisons whatever the input, in a tenth of the code of the standard library's sort.
 #[must_use]
 pub fn order(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();
-    order.sort_by(|left, right| compare(*left, *right));
+    let mut width = 1;
+    while width < length {
+        let mut merged = Vec::with_capacity(length);
+        for pair in order.chunks(width.saturating_mul(2)) {
+            let (mut left, mut right) = pair.split_at_checked(width).unwrap_or((pair, &[]));
+            while let (Some((&first, left_rest)), Some((&second, right_rest))) =
+                (left.split_first(), right.split_first())
+            {
+                if compare(second, first).is_lt() {
+                    merged.push(second);
+                    right = right_rest;
+                } else {
+                    merged.push(first);
+                    left = left_rest;
+                }
+            }
+            merged.extend_from_slice(left);
+            merged.extend_from_slice(right);
+        }
+        order = merged;
+        width = width.saturating_mul(2);
+    }
     order
 }
 

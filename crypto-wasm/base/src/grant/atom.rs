@@ -1,5 +1,6 @@
 //! Atoms: what a grant says of one argument. Each carries the type it speaks of.
 
+use super::Arg;
 use crate::Error;
 use crate::json::{Fields, Value};
 use crate::limits::{ATOM_STRING_BYTES, ATOM_VALUES, BODY_BYTES, MAX_SAFE_INTEGER};
@@ -19,11 +20,11 @@ pub enum Scalar {
 impl Scalar {
     /// Whether `value` has this type and is equal.
     #[must_use]
-    pub fn is(&self, value: &Value) -> bool {
+    pub fn is(&self, value: Arg<'_>) -> bool {
         match (self, value) {
-            (Self::Str(own), Value::Str(other)) => own == other,
-            (Self::Bool(own), Value::Bool(other)) => own == other,
-            (Self::Int(own), Value::Int(other)) => own == other,
+            (Self::Str(own), Arg::Str(other)) => own == other,
+            (Self::Bool(own), Arg::Bool(other)) => *own == other,
+            (Self::Int(own), Arg::Int(other)) => *own == other,
             _ => false,
         }
     }
@@ -41,10 +42,10 @@ pub enum Items {
 impl Items {
     /// Whether `value` has the type of the items and is one of them; `None` when it has another type.
     #[must_use]
-    pub fn has(&self, value: &Value) -> Option<bool> {
+    pub fn has(&self, value: Arg<'_>) -> Option<bool> {
         match (self, value) {
-            (Self::Strings(items), Value::Str(text)) => Some(has_str(items, text)),
-            (Self::Integers(items), Value::Int(number)) => Some(items.binary_search(number).is_ok()),
+            (Self::Strings(items), Arg::Str(text)) => Some(has_str(items, text)),
+            (Self::Integers(items), Arg::Int(number)) => Some(items.binary_search(&number).is_ok()),
             _ => None,
         }
     }
@@ -145,14 +146,20 @@ impl Atom {
     /// Whether the atom is true of `value`. A value of another type makes every atom false.
     #[must_use]
     pub fn holds(&self, value: &Value) -> bool {
+        self.holds_of(Arg::of(value))
+    }
+
+    /// As [`holds`](Self::holds).
+    #[must_use]
+    pub fn holds_of(&self, value: Arg<'_>) -> bool {
         match self {
             Self::Eq(own) => own.is(value),
             Self::In(items) => items.has(value) == Some(true),
             Self::NotIn(items) => items.has(value) == Some(false),
-            Self::Range { min, max } => value.as_i64().is_some_and(|number| (*min..=*max).contains(&number)),
+            Self::Range { min, max } => matches!(value, Arg::Int(number) if (*min..=*max).contains(&number)),
             Self::Pat(pattern) => value.as_str().is_some_and(|text| pattern.matches(text)),
             Self::Subset(items) => {
-                value.as_arr().is_some_and(|list| list.iter().all(|element| items.has(element) == Some(true)))
+                matches!(value, Arg::List(list) if list.all(|element| items.has(element) == Some(true)))
             }
             Self::Maxlen(bytes) => value.as_str().is_some_and(|text| text.len() as u64 <= *bytes),
         }
