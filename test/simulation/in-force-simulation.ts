@@ -200,9 +200,9 @@ export class InForceSimulation {
   /** What the object said. Storage that was put back is the object's own to refuse; here whoever saw more must not go back. */
   #hear(entry: Entry, signed_ms: number): void {
     this.#answered_ms = Math.max(this.#answered_ms, signed_ms);
-    if (this.#seen !== undefined && below(entry, this.#seen)) return;
     const known = this.#signedAt.get(numbers(entry)) ?? 0;
     this.#signedAt.set(numbers(entry), Math.max(known, signed_ms));
+    // A request under way when the newer one came may still be served by this; one that begins now may not.
     if (this.#seen === undefined || below(this.#seen, entry)) this.#seen = entry;
   }
 
