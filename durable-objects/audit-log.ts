@@ -4,7 +4,8 @@
  * Rows: `batches` (one for each append: its events and what their promises were made with; never deleted, so the
  * projection can be built again from nothing), `event_ids` (one for each event: the exact index), `salts` (of
  * commitments, apart from the leaves, so that they can be erased), `projection` (one row: how far Postgres is),
- * `last_head` (one row: the newest head that was recorded); the tree's in `tree-store.ts`.
+ * `last_head` (one row: the newest head that was recorded), `followers` (the ids of the tenant's webhook sinks); the
+ * tree's in `tree-store.ts`.
  * Atomic: `append` compares ids, numbers the events and writes all rows in one transaction without awaiting; the output
  * gate holds the promises back until the rows are durable, and the platform commits concurrent appends together. The
  * alarm makes leaves of what was appended (one transaction), publishes them, and projects them.
@@ -16,11 +17,14 @@ import { LIMITS, TalosError } from "@talos/contracts";
 import { jwsSignNative, leafHash } from "@talos/core";
 import { type BatchFacts, decodeBatch, type Entry, encodeBatch, faultOf, promisePayload } from "./batch.ts";
 import type { Env } from "./env.ts";
+import { Followers } from "./followers.ts";
 import { follows } from "./head-order.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
+import { rowsFrom } from "./log-rows.ts";
 import { Outbox } from "./outbox.ts";
 import { logOrigin, Publisher } from "./publisher.ts";
+import type { LogSlice } from "./sink-types.ts";
 import { TreeStore } from "./tree-store.ts";
 import type {
   AppendAsk,
@@ -61,6 +65,7 @@ export class AuditLog extends DurableObject<Env> {
   readonly #outbox: Outbox;
   readonly #tree: TreeStore;
   readonly #publisher: Publisher;
+  readonly #followers: Followers;
   #alarmMs: number | null = null;
   /** When projecting is due: while Postgres is down it waits longer than sealing does. */
   #projectAtMs = 0;
@@ -71,6 +76,9 @@ export class AuditLog extends DurableObject<Env> {
     super(ctx, env);
     this.#outbox = new Outbox(ctx.storage.sql, this.#name(), () => this.#next());
     ctx.storage.sql.exec(SCHEMA);
+    ctx.storage.sql.exec(Followers.schema);
+    const tell = (id: string) => env.WEBHOOK_SINKS.getByName(`${this.#name()}/${id}`).wake();
+    this.#followers = new Followers(ctx.storage.sql, this.#name(), tell);
     this.#tree = new TreeStore(ctx.storage);
     this.#publisher = new Publisher({
       log: this.#name(),
@@ -128,6 +136,7 @@ export class AuditLog extends DurableObject<Env> {
       this.#write(fresh, facts, ask.head);
       for (const [i, entry] of fresh.entries()) known.set(entry.event_id, { facts, entry, seq: first_seq + i });
       this.#arm(nowMs);
+      this.#followers.stir();
     }
     return { ok: true, stored: ask.events.map((event) => known.get(event.event_id)!) };
   }
@@ -149,6 +158,25 @@ export class AuditLog extends DurableObject<Env> {
     const sql = "SELECT rev_seq, rev_hash, policy_version, policy_hash, event_id FROM last_head";
     const row = this.ctx.storage.sql.exec<LastHead & Record<string, SqlStorageValue>>(sql).toArray()[0];
     return row === undefined ? null : { ...row };
+  }
+
+  /** Events in order from `from` on, at most `most`, and where the log ends. */
+  read(from: number, most: number): LogSlice {
+    return { rows: rowsFrom(this.ctx.storage.sql, from, most), next_seq: this.#next() };
+  }
+
+  /** A sink wants to hear of news. @returns where the log ends, or null when it has as many sinks as it may have */
+  follow(sinkId: string): number | null {
+    return this.#followers.add(sinkId) ? this.#next() : null;
+  }
+
+  unfollow(sinkId: string): void {
+    this.#followers.remove(sinkId);
+  }
+
+  /** Ids of the tenant's sinks, sorted. */
+  sinks(): string[] {
+    return this.#followers.list();
   }
 
   status(): LogStatus {
@@ -181,7 +209,11 @@ export class AuditLog extends DurableObject<Env> {
       this.#seal();
       const nowMs = Date.now();
       const project = force || this.#projects || nowMs >= this.#projectAtMs;
-      await Promise.all([this.#publisher.run(nowMs, force), project ? this.#outbox.run(this.#projector()) : undefined]);
+      await Promise.all([
+        this.#publisher.run(nowMs, force),
+        project ? this.#outbox.run(this.#projector()) : undefined,
+        this.#followers.tell(),
+      ]);
       if (project) this.#projectAtMs = Date.now() + (this.#outbox.waitMs() ?? 0);
     } finally {
       this.#armAgain(Date.now());
@@ -214,8 +246,9 @@ export class AuditLog extends DurableObject<Env> {
     const projectMs = this.#outbox.waitMs() === null ? null : this.#projectAtMs - nowMs;
     const unsealed = this.#publisher.state !== "forked" && (this.#tree.sealed()?.size ?? 0) < this.#next();
     const treeMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
-    if (projectMs === null && treeMs === null) return;
-    const waitMs = Math.min(projectMs ?? Number.POSITIVE_INFINITY, treeMs ?? Number.POSITIVE_INFINITY);
+    const waits = [projectMs, treeMs, this.#followers.waitMs()].filter((ms) => ms !== null);
+    if (waits.length === 0) return;
+    const waitMs = Math.min(...waits);
     this.#set(nowMs + Math.max(1, waitMs));
     this.#projects = projectMs !== null && projectMs <= waitMs;
   }

@@ -2,6 +2,7 @@
 import type { AuditLog } from "./audit-log.ts";
 import type { CapabilityGate } from "./capability-gate.ts";
 import type { TenantHead } from "./tenant-head.ts";
+import type { WebhookSink } from "./webhook-sink.ts";
 
 export interface Env {
   /** by `<tenant>/<root link id>` */
@@ -10,6 +11,8 @@ export interface Env {
   TENANT_HEADS: DurableObjectNamespace<TenantHead>;
   /** by tenant */
   AUDIT_LOGS: DurableObjectNamespace<AuditLog>;
+  /** by `<tenant>/<sink id>` */
+  WEBHOOK_SINKS: DurableObjectNamespace<WebhookSink>;
   /** `policy/<hash>`, `rev/<hash>`: bodies under their hash, a cache that is never believed unseen */
   SNAPSHOTS: KVNamespace;
   /** `f/<log>/tile/…`, `p/<log>/tile/…`, `c/<log>/checkpoint`: what a log published (contracts/spec/audit.md) */
@@ -27,4 +30,8 @@ export interface Env {
   DATABASE_URL?: string;
   /** development only: the local endpoint that speaks the database driver's protocol */
   TALOS_DATABASE_ENDPOINT?: string;
+  /** resolver of receivers' names, DNS over HTTPS with JSON answers; without it no name is called */
+  TALOS_DOH_URL?: string;
+  /** development only: `allow` lets webhooks go to loopback over http */
+  TALOS_LOOPBACK_RECEIVERS?: string;
 }

@@ -9,7 +9,7 @@ export type KeysetKey = Keysets["purposes"][Purpose][number];
 
 /** Purposes whose public halves stand in the DID document. */
 export const signingPurposes = ["head", "promise", "receipt"] as const satisfies readonly Purpose[];
-export const purposes = ["ticket", "mcp", ...signingPurposes, "ip"] as const satisfies readonly Purpose[];
+export const purposes = ["ticket", "mcp", ...signingPurposes, "ip", "sink"] as const satisfies readonly Purpose[];
 
 export type ReadKeysets = { ok: true; keysets: Keysets } | { ok: false; code: "config.incomplete"; missing: string[] };
 

@@ -5,17 +5,15 @@
  * Source: contracts/spec/audit.md#projection-and-cursors.
  */
 import { LIMITS } from "@talos/contracts";
-import { decodeBatch } from "./batch.ts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
-import type { ProjectAsk, ProjectorPort } from "./types.ts";
+import { rowsFrom } from "./log-rows.ts";
+import type { ProjectorPort } from "./types.ts";
 
 /** One run works at most this long, well below an alarm's 15 minutes; the rest is the next run's. */
 const RUN_MS = 20_000;
 /** How long an attempt may take; a connection that hangs must not stop the projection for good. */
 const ATTEMPT_MS = 15_000;
-
-type Row = ProjectAsk["rows"][number];
 
 export class Outbox {
   /** attempts that failed since the last one that did not */
@@ -75,7 +73,7 @@ export class Outbox {
 
   async #step(projector: ProjectorPort): Promise<void> {
     const from = this.position();
-    const rows = this.#rows(from);
+    const rows = rowsFrom(this.#sql, from, LIMITS.audit_project_rows);
     const ask = { log_id: this.#log, from_seq: from, next_seq: from + rows.length, rows };
     const { moved, next_seq } = await withinMs(projector.project(ask), ATTEMPT_MS, "projecting");
     if (moved && next_seq !== ask.next_seq) throw new Error("the cursor moved to where nobody sent it");
@@ -85,26 +83,5 @@ export class Outbox {
       throw new Error("the cursor is ahead of the log");
     }
     this.#sql.exec("UPDATE projection SET next_seq = ?", next_seq);
-  }
-
-  /** Events from `from` on, from whole batches but for the first, at most `audit_project_rows` (or one batch). */
-  #rows(from: number): Row[] {
-    const rows: Row[] = [];
-    const sql = `SELECT first_seq, events FROM batches WHERE first_seq >=
-      (SELECT max(first_seq) FROM batches WHERE first_seq <= ?) ORDER BY first_seq LIMIT ?`;
-    let bytes = 0;
-    for (const { first_seq, events } of this.#sql.exec<{ first_seq: number; events: string }>(
-      sql,
-      from,
-      LIMITS.audit_project_rows,
-    )) {
-      const entries = decodeBatch(events);
-      bytes += events.length;
-      const full = rows.length + entries.length > LIMITS.audit_project_rows || bytes > LIMITS.audit_batch_bytes;
-      if (rows.length > 0 && full) break;
-      const all = entries.map((entry, i) => ({ seq: first_seq + i, ...entry }));
-      rows.push(...all.filter((row) => row.seq >= from));
-    }
-    return rows;
   }
 }

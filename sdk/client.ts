@@ -19,6 +19,7 @@ import { type FetchOptions, Transport } from "./fetch.ts";
 import type { GatewayIdentity } from "./gateway-keys.ts";
 import type { Key } from "./keys.ts";
 import { type Revocation, revocationStatement } from "./revocation.ts";
+import { Sinks } from "./sinks.ts";
 
 /** The longest answer: a page of 200 events of 16 KiB each, and what stands around them. */
 const ANSWER_BYTES = 4 * 1_048_576;
@@ -33,6 +34,8 @@ export class Client {
   readonly transport: Transport;
   /** the signing fetch, for MCP clients and everything else under the audience */
   readonly fetch: typeof fetch;
+  /** the tenant's webhook sinks */
+  readonly sinks = new Sinks((method, path, shape, options) => this.#ask(method, path, shape, options));
 
   constructor(options: FetchOptions) {
     this.transport = new Transport(options);
@@ -102,12 +105,13 @@ export class Client {
     method: string,
     path: string,
     shape: N,
-    options: { body?: unknown; signal: AbortSignal | undefined },
+    options: { body?: unknown; headers?: Record<string, string>; signal: AbortSignal | undefined },
   ): Promise<SchemaTypes[N]> {
-    const init: RequestInit = { method, headers: { accept: "application/json" } };
+    const headers: Record<string, string> = { accept: "application/json", ...options.headers };
+    const init: RequestInit = { method, headers };
     if (options.body !== undefined) {
       init.body = JSON.stringify(options.body);
-      init.headers = { accept: "application/json", "content-type": "application/json" };
+      headers["content-type"] = "application/json";
     }
     return answer(this.fetch, `${this.aud}${path}`, init, shape, options.signal);
   }

@@ -19,3 +19,4 @@ export { McpClient, McpError, type McpTool, type McpToolResult } from "./mcp.ts"
 export { checkRecord, verifyPromise } from "./record.ts";
 export { chainUpTo, type Revocation, revocationStatement } from "./revocation.ts";
 export { signedHeaders } from "./signer.ts";
+export { type Sink, type SinkAttempt, type SinkDeadLetter, type SinkMade, Sinks } from "./sinks.ts";

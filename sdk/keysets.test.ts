@@ -44,7 +44,15 @@ describe("keysets", () => {
     const rotated = promoteKeys(stageKeys(generateKeysets("production", NOW), PURPOSES, NOW), PURPOSES, NOW);
     const until = Object.fromEntries(PURPOSES.map((p) => [p, rotated.purposes[p][0]!.not_after! * 1000 - NOW]));
     const long = 400 * DAY_MS;
-    expect(until).toEqual({ ticket: 600_000, mcp: DAY_MS, head: long, promise: long, receipt: long, ip: long });
+    expect(until).toEqual({
+      ticket: 600_000,
+      mcp: DAY_MS,
+      head: long,
+      promise: long,
+      receipt: long,
+      ip: long,
+      sink: long,
+    });
   });
 
   it("are staged once and promoted only when staged", () => {

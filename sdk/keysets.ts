@@ -3,7 +3,7 @@ import { b64uEncode } from "@talos/core";
 import { ClientError } from "./errors.ts";
 
 /** Purposes of the gateway's keys, all required (contracts/spec/keys.md). */
-export const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip"] as const;
+export const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip", "sink"] as const;
 export type Purpose = (typeof PURPOSES)[number];
 type KeysetKey = Keysets["purposes"][Purpose][number];
 
@@ -16,6 +16,7 @@ const ACCEPT_SECONDS: Record<Purpose, number> = {
   promise: 400 * DAY,
   receipt: 400 * DAY,
   ip: 400 * DAY,
+  sink: 400 * DAY,
 };
 
 /** New keysets: one primary for every purpose. Development kids begin with `dev-`, which production refuses. */

@@ -55,6 +55,8 @@ export interface Faults {
   keysets?: Keysets;
 }
 
+type ObjectKind = "CapabilityGate" | "TenantHead" | "AuditLog" | "WebhookSink";
+
 export interface Talos {
   origin: string;
   port: number;
@@ -69,9 +71,9 @@ export interface Talos {
   /** revoke past the Worker, as another isolate would (with `faults` only); `body` as of `revocations.create` */
   revokeAtObject(body: string, aud: string): Promise<unknown>;
   /** throw an object out of memory, as the platform does at will */
-  evict(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string): Promise<void>;
+  evict(kind: ObjectKind, name: string): Promise<void>;
   /** run SQL inside an object, e.g. to damage its storage */
-  sql(kind: "CapabilityGate" | "TenantHead" | "AuditLog", name: string, statement: string): Promise<unknown>;
+  sql(kind: ObjectKind, name: string, statement: string): Promise<unknown>;
   /** a file that a tenant's log published (`checkpoint`, `tile/…`), out of the bucket */
   published(tenant: string, path: string): Promise<Uint8Array | undefined>;
   /** a tenant's log, called as the Worker calls it */

@@ -1,16 +1,19 @@
-/** The one Worker script: every service's surfaces, the objects, and the projector's entrypoint. */
+/** The one Worker script: every service's surfaces, the objects, and the entrypoints that they call. */
 import { auditHandlers } from "./audit/app.ts";
 import { auditQuery } from "./audit/query.ts";
+import { sinkHandlers } from "./audit/sinks.ts";
 import { authorizePort, context, gatewayHandlers, guard, tenantListed } from "./gateway/app.ts";
 import { surfaceApp } from "./shared/surface.ts";
 
 export { AuditLog } from "../durable-objects/audit-log.ts";
 export { CapabilityGate } from "../durable-objects/capability-gate.ts";
 export { TenantHead } from "../durable-objects/tenant-head.ts";
+export { WebhookSink } from "../durable-objects/webhook-sink.ts";
+export { Courier } from "./audit/courier.ts";
 export { Projector } from "./audit/projector.ts";
 
 export default surfaceApp({
-  handlers: { ...gatewayHandlers(auditQuery), ...auditHandlers(auditQuery) },
+  handlers: { ...gatewayHandlers(auditQuery), ...auditHandlers(auditQuery), ...sinkHandlers },
   authorize: authorizePort,
   first: [context, guard],
   tenantListed,

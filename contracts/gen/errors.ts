@@ -76,6 +76,12 @@ const TABLE = {
   "upstream.timeout": {"status":504,"message":"The server behind the gateway did not answer in time.","retryable":false},
   "config.incomplete": {"status":503,"message":"The service is not configured completely.","retryable":false},
   "internal": {"status":500,"message":"The request failed.","retryable":false},
+  "sink.unknown": {"status":404,"message":"There is no such sink.","retryable":false},
+  "sink.limit": {"status":409,"message":"The tenant has as many sinks as it may have.","retryable":false},
+  "sink.conflict": {"status":409,"message":"The sink is in another state, or was made with other settings.","retryable":false},
+  "sink.url_refused": {"status":422,"message":"The URL is not one that may be called.","retryable":false},
+  "sink.unverified": {"status":422,"message":"The receiver did not answer the challenge.","retryable":false},
+  "sink.unavailable": {"status":503,"message":"The sink cannot be asked, or its receiver's name cannot be resolved.","retryable":true},
 } as const satisfies Record<string, ErrorEntry>;
 
 /** Every code of contracts/errors.json. Source: contracts/spec/gateway.md#Problems. */

@@ -282,6 +282,40 @@ export const LIMITS = {
   keyset_keys: 8,
   /** seconds. Retired signing keys verify as long as what they signed may be shown: capability_life_seconds. */
   signing_accept_seconds: 34560000,
+  /** entries. Webhook sinks of a tenant: the log tells each of news, and a list asks each. */
+  sinks: 16,
+  /** bytes. A line of text for people. */
+  sink_description_bytes: 200,
+  /** entries. Events that a sink reads from the log at once and holds in memory, at most 1 MiB of leaves. */
+  sink_read_rows: 64,
+  /** milliseconds. What receivers are given in the field (Svix, Standard Webhooks); then the attempt has failed. */
+  sink_timeout_ms: 15000,
+  /** bytes. Of an answer only the status counts, and of a challenge one short member. */
+  sink_answer_bytes: 4096,
+  /** entries. Attempts of one event before it is a dead letter: 75 hours by the schedule of Standard Webhooks. */
+  sink_attempts: 10,
+  /** seconds. The longest pause of the schedule; a receiver cannot ask for more. */
+  sink_retry_after_seconds: 86400,
+  /** entries. Failed attempts in a row after which the breaker opens. */
+  sink_breaker_failures: 10,
+  /** milliseconds. First pause of an open breaker, then one attempt is let through; it doubles while that fails. */
+  sink_breaker_ms: 30000,
+  /** milliseconds. Longest pause of an open breaker: a receiver that is back is noticed within the hour. */
+  sink_breaker_max_ms: 3600000,
+  /** seconds. Five days without a success switch a sink off; its cursor stays. */
+  sink_give_up_seconds: 432000,
+  /** entries. Attempts that a sink remembers. */
+  sink_deliveries: 1000,
+  /** entries. Dead letters of a sink; when they are full it is switched off instead of skipping what nobody remembers. */
+  sink_dead_letters: 10000,
+  /** entries. Attempts or dead letters in one answer. */
+  sink_page: 100,
+  /** entries. The newest signing secret and those that still sign beside it: each is a signature of every delivery. */
+  sink_secrets: 3,
+  /** seconds. Longest time that an old secret signs beside the new one. */
+  sink_overlap_seconds: 604800,
+  /** milliseconds. An active sink looks for news at least this often, should the log's word have been lost. */
+  sink_poll_ms: 300000,
 } as const;
 
 export type LimitName = keyof typeof LIMITS;

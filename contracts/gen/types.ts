@@ -897,7 +897,7 @@ export interface Problem {
   /** Status of the answer. */
   status: number;
   /** The code. */
-  code: "NO_CAPABILITY" | "EXPIRED" | "NOT_YET_VALID" | "REVOKED" | "REVOCATION_STALE" | "SIGNATURE_INVALID" | "PROOF_INVALID" | "REPLAY" | "AUDIENCE_MISMATCH" | "UNTRUSTED_ISSUER" | "DELEGATION_INVALID" | "SCOPE_MISMATCH" | "ARGUMENT_MISMATCH" | "CLASS_MISMATCH" | "UNKNOWN_TOOL" | "ROLE_DENIED" | "FORBIDDEN" | "MALFORMED" | "LIMIT_EXCEEDED" | "request.malformed" | "request.body_too_large" | "request.header_too_large" | "request.media_type" | "request.origin" | "contract.invalid" | "tenant.unknown" | "server.unknown" | "route.unknown" | "method.not_allowed" | "mcp.session_unknown" | "mcp.header_mismatch" | "audit.event_unknown" | "audit.cursor_invalid" | "rate.exhausted" | "concurrency.exhausted" | "admission.unavailable" | "head.unavailable" | "head.inconsistent" | "head.rolled_back" | "policy.unavailable" | "audit.unavailable" | "audit.query_unavailable" | "audit.event_conflict" | "outcome.unrecorded" | "revocation.not_authorized" | "revocation.limit" | "policy.version_conflict" | "policy.invalid" | "upstream.unreachable" | "upstream.invalid" | "upstream.too_large" | "upstream.timeout" | "config.incomplete" | "internal";
+  code: "NO_CAPABILITY" | "EXPIRED" | "NOT_YET_VALID" | "REVOKED" | "REVOCATION_STALE" | "SIGNATURE_INVALID" | "PROOF_INVALID" | "REPLAY" | "AUDIENCE_MISMATCH" | "UNTRUSTED_ISSUER" | "DELEGATION_INVALID" | "SCOPE_MISMATCH" | "ARGUMENT_MISMATCH" | "CLASS_MISMATCH" | "UNKNOWN_TOOL" | "ROLE_DENIED" | "FORBIDDEN" | "MALFORMED" | "LIMIT_EXCEEDED" | "request.malformed" | "request.body_too_large" | "request.header_too_large" | "request.media_type" | "request.origin" | "contract.invalid" | "tenant.unknown" | "server.unknown" | "route.unknown" | "method.not_allowed" | "mcp.session_unknown" | "mcp.header_mismatch" | "audit.event_unknown" | "audit.cursor_invalid" | "rate.exhausted" | "concurrency.exhausted" | "admission.unavailable" | "head.unavailable" | "head.inconsistent" | "head.rolled_back" | "policy.unavailable" | "audit.unavailable" | "audit.query_unavailable" | "audit.event_conflict" | "outcome.unrecorded" | "revocation.not_authorized" | "revocation.limit" | "policy.version_conflict" | "policy.invalid" | "upstream.unreachable" | "upstream.invalid" | "upstream.too_large" | "upstream.timeout" | "log.policy_malformed" | "log.proof_malformed" | "log.note_malformed" | "log.checkpoint_malformed" | "log.tile_malformed" | "log.origin_unknown" | "log.inclusion_invalid" | "log.consistency_invalid" | "log.signature_invalid" | "log.cosignature_invalid" | "log.quorum_missed" | "sink.unknown" | "sink.limit" | "sink.conflict" | "sink.url_refused" | "sink.unverified" | "sink.unavailable" | "config.incomplete" | "internal";
   /** Ours. */
   request_id: RequestId;
   /** Whether the same may succeed later. */
@@ -1168,6 +1168,8 @@ export interface Keysets {
     receipt: KeysetKey[];
     /** HMAC keys of client addresses. */
     ip: KeysetKey[];
+    /** AEAD keys of the signing secrets of webhook sinks. */
+    sink: KeysetKey[];
   };
 }
 
@@ -1432,6 +1434,240 @@ export interface Ticket {
   mac: Bytes32;
 }
 
+/** `status`: not 2xx; `challenge`: 2xx without the challenge's answer. */
+export type SinkFault = "status" | "challenge" | "refused_url" | "unresolved" | "redirect" | "too_large" | "timeout" | "unreachable";
+
+/** One attempt of a delivery. */
+export interface SinkAttempt {
+  /** Its number, rising. */
+  n: number;
+  /** When it was made. */
+  time_ms: TimeMs;
+  /** What was delivered. */
+  what: "event" | "test" | "challenge";
+  /** Place of the event in the log. */
+  seq?: LogIndex;
+  /** As sent in `webhook-id`. */
+  webhook_id: string;
+  /** Which attempt of this event. */
+  attempt: number;
+  /** Whether the receiver took it. */
+  ok: boolean;
+  /** Status of the answer. */
+  status?: number;
+  /** What went wrong. */
+  code?: SinkFault;
+  /** How long it took. */
+  duration_ms: number;
+}
+
+/** A new sink. */
+export interface SinkCreate {
+  /** Where events go. */
+  url: HttpUrl;
+  /** Kinds of events; all when absent. */
+  kinds?: SinkKinds;
+  /** For people. */
+  description?: SinkDescription;
+  /** How deliveries are signed; `v1a` when absent. */
+  algorithm?: SinkAlgorithm;
+  /** First event to deliver; the next one of the log when absent. */
+  from_seq?: LogIndex;
+}
+
+/** An event that was given up. */
+export interface SinkDeadLetter {
+  /** Its place in the log. */
+  seq: LogIndex;
+  /** Its id. */
+  event_id: Uuidv7;
+  /** Its kind. */
+  kind: AuditKind;
+  /** When it was given up. */
+  time_ms: TimeMs;
+  /** Attempts so far. */
+  attempts: number;
+  /** Status of the last answer. */
+  status?: number;
+  /** What went wrong last. */
+  code?: SinkFault;
+  /** Whether it will be tried again. */
+  requested: boolean;
+}
+
+/** Dead letters in the order of the log. */
+export interface SinkDeadLetters {
+  /** At most `limit`. */
+  dead_letters: SinkDeadLetter[];
+  /** Asks for the next page; absent on the last. */
+  next_cursor?: SinkCursor;
+}
+
+/** Attempts, newest first. */
+export interface SinkDeliveries {
+  /** At most `limit`. */
+  deliveries: SinkAttempt[];
+  /** Asks for the next page; absent on the last. */
+  next_cursor?: SinkCursor;
+}
+
+/** Body of a delivery: CloudEvents 1.0, structured JSON. `data` is the leaf, byte for byte. */
+export interface SinkDelivery {
+  /** CloudEvents. */
+  specversion: "1.0";
+  /** Event id; also `webhook-id`. */
+  id: string;
+  /** `<origin>/t/{tenant}`. */
+  source: Audience;
+  /** `dev.talos.audit.<kind>.v2`, `dev.talos.sink.test.v1` or `dev.talos.sink.challenge.v1`. */
+  type: string;
+  /** RFC 3339. */
+  time: string;
+  /** Of `data`. */
+  datacontenttype: "application/json";
+  /** Place in the log, decimal: CloudEvents integers end at 2^31. */
+  logindex?: string;
+  /** RFC 6962 leaf hash of `data`. */
+  leafhash?: Sha256;
+  /** `logindex` of the event that this sink selected before this one; absent where its cursor was set. */
+  previndex?: string;
+  /** The leaf, or what a test or a challenge holds. */
+  data: JsonValue;
+}
+
+/** The sinks of a tenant. */
+export interface SinkList {
+  /** In the order of their ids. */
+  sinks: Sink[];
+}
+
+/** A sink with its newest secret, where the receiver needs one. */
+export interface SinkMade {
+  /** The sink. */
+  sink: Sink;
+  /** `whsec_` and base64 of 32 bytes, of `v1`; shown this once. */
+  secret?: string;
+}
+
+/** Which dead letters are tried again. */
+export interface SinkRedeliver {
+  /** Their places in the log; all dead letters when absent. */
+  seqs?: LogIndex[];
+}
+
+/** What will be tried again. */
+export interface SinkRedelivered {
+  /** How many dead letters. */
+  count: number;
+}
+
+/** Sets the cursor. */
+export interface SinkReplay {
+  /** The next event to deliver. */
+  from_seq: LogIndex;
+  /** End of the range, exclusive: then the sink goes on from where it was. Absent: it goes on from the range. */
+  to_seq?: LogIndex;
+}
+
+/** A new signing secret. */
+export interface SinkRotate {
+  /** Its scheme; that of the newest secret when absent. */
+  algorithm?: SinkAlgorithm;
+  /** How long the older ones sign beside it; a day when absent. 0 ends them now. */
+  overlap_seconds?: number;
+}
+
+/** 16 bytes, base64url. */
+export type SinkId = string;
+
+/** Id of a signing secret. */
+export type SinkKeyId = string;
+
+/** Place in the log, from 0. */
+export type LogIndex = number;
+
+/** Kinds of events that are delivered; all when empty. */
+export type SinkKinds = AuditKind[];
+
+/** For people. */
+export type SinkDescription = string;
+
+/** Signature scheme of Standard Webhooks: `v1a` Ed25519, `v1` HMAC-SHA256. */
+export type SinkAlgorithm = "v1a" | "v1";
+
+/** `unverified` until its receiver answered a challenge; `active`; `paused` by somebody; `disabled` by what happened. */
+export type SinkStatus = "unverified" | "active" | "paused" | "disabled";
+
+/** `gone`: the receiver answered 410; `failing`: no success for too long; `dead_letters_full`; `secret_lost`: the key that sealed its secrets was removed. */
+export type SinkReason = "gone" | "failing" | "dead_letters_full" | "secret_lost";
+
+/** One signing secret, without the secret. */
+export interface SinkKey {
+  /** Its id. */
+  id: SinkKeyId;
+  /** Its scheme. */
+  algorithm: SinkAlgorithm;
+  /** `whpk_` and base64 of the Ed25519 key, of `v1a`. */
+  public_key?: string;
+  /** When it was made. */
+  created_ms: TimeMs;
+  /** Until when it signs beside a newer one. */
+  expires_ms?: TimeMs;
+}
+
+/** A time. Milliseconds since the Unix epoch. */
+export type SinkTime = number;
+
+/** Size of a page. */
+export type SinkPageSize = number;
+
+/** From the page before; exclusive. */
+export type SinkCursor = number;
+
+/** A webhook sink as it stands. Source: contracts/spec/webhooks.md. */
+export interface Sink {
+  /** Its id. */
+  id: SinkId;
+  /** Where events go. */
+  url: HttpUrl;
+  /** Kinds of events; all when empty. */
+  kinds: SinkKinds;
+  /** For people. */
+  description?: SinkDescription;
+  /** What it does. */
+  status: SinkStatus;
+  /** Why it is disabled. */
+  reason?: SinkReason;
+  /** Signing secrets, newest first. */
+  keys: SinkKey[];
+  /** The next event of the log that it looks at. */
+  cursor: LogIndex;
+  /** End of the range that is being replayed, exclusive; then it goes on from where it was. */
+  replaying_to?: LogIndex;
+  /** How many there are. */
+  dead_letters: number;
+  /** Failed attempts in a row. */
+  failures: number;
+  /** No attempt before, while the breaker is open. */
+  breaker_open_until_ms?: TimeMs;
+  /** When the event at the cursor is tried again. */
+  next_attempt_ms?: TimeMs;
+  /** When the receiver last took something. */
+  last_success_ms?: TimeMs;
+  /** When it was made. */
+  created_ms: TimeMs;
+}
+
+/** What a sink is set to. Another URL has to be verified again. */
+export interface SinkUpdate {
+  /** Where events go. */
+  url: HttpUrl;
+  /** Kinds of events. */
+  kinds: SinkKinds;
+  /** For people. */
+  description?: SinkDescription;
+}
+
 /** One parameter. */
 export interface SurfaceParameter {
   /** Its name. */
@@ -1549,6 +1785,20 @@ export interface SchemaTypes {
   "session/response": SessionResponse;
   "session/statement": SessionStatement;
   "session/ticket": Ticket;
+  "sinks/attempt": SinkAttempt;
+  "sinks/create": SinkCreate;
+  "sinks/dead-letter": SinkDeadLetter;
+  "sinks/dead-letters": SinkDeadLetters;
+  "sinks/deliveries": SinkDeliveries;
+  "sinks/delivery": SinkDelivery;
+  "sinks/list": SinkList;
+  "sinks/made": SinkMade;
+  "sinks/redeliver": SinkRedeliver;
+  "sinks/redelivered": SinkRedelivered;
+  "sinks/replay": SinkReplay;
+  "sinks/rotate": SinkRotate;
+  "sinks/sink": Sink;
+  "sinks/update": SinkUpdate;
 }
 
 export type SchemaName = keyof SchemaTypes;

@@ -109,14 +109,21 @@ function lintSurfaces(contract: Contract, ajv: Ajv2020): string[] {
   const conforms = ajv.getSchema(schemaId("surface"));
   if (!conforms) return ["schemas/surface.schema.json is missing"];
   const routes = new Map<string, string>();
+  const calls = new Map<string, string>();
   return contract.surfaces.flatMap((surface) => {
     const where = `surfaces/${surface.name}.json`;
     if (!conforms(surface)) return [`${where}: ${ajv.errorsText(conforms.errors)}`];
     const route = `${surface.method} ${surface.path}`;
     const twin = routes.get(route);
     routes.set(route, where);
+    // The core finds class and rate class of one of our own tools by tool and action.
+    const call = `${surface.tool} ${surface.action}`;
+    const cost = `${surface.class} ${surface.rate_class}`;
+    const other = surface.tool === undefined ? undefined : calls.get(call);
+    if (other === undefined && surface.class !== "registry") calls.set(call, cost);
     return [
       ...(twin ? [`${where}: ${route} is ${twin}'s already`] : []),
+      ...(other !== undefined && other !== cost ? [`${where}: ${call} is ${other} elsewhere`] : []),
       ...lintSurface(contract, surface).map((text) => `${where}: ${text}`),
     ];
   });

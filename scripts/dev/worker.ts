@@ -21,6 +21,7 @@ export function startWorker(state: State, database: { url: string; endpoint: str
     TALOS_KEYSETS: JSON.stringify(state.keysets),
     DATABASE_URL: database.url,
     TALOS_DATABASE_ENDPOINT: database.endpoint,
+    TALOS_LOOPBACK_RECEIVERS: "allow",
   };
   writeSecretFile(
     envFile,

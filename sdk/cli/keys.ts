@@ -13,7 +13,7 @@ import {
 import { type Command, list, text, UsageError, type Values } from "./command.ts";
 import { type Context, parseJson } from "./context.ts";
 
-/** Six purposes with eight keys each. */
+/** Seven purposes with eight keys each. */
 const KEYSETS_BYTES = 65_536;
 
 const FILE: NonNullable<Command["options"]> = {

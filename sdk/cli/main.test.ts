@@ -23,6 +23,8 @@ const COMMANDS = [
     "call",
   ],
   ...["revoke link", "revoke key", "revoke epoch", "audit tail", "audit show"],
+  ...["sink create", "sink list", "sink show", "sink update", "sink delete", "sink pause", "sink resume", "sink test"],
+  ...["sink replay", "sink rotate", "sink deliveries", "sink dead-letters"],
   ...["keys generate", "keys show", "keys stage", "keys promote", "keys prune"],
 ];
 
@@ -95,6 +97,9 @@ describe("help", () => {
       ["cap", "inspect", "--no"],
       ["tools"],
       ["call", "a", "b", "c"],
+      ["sink", "create", "https://siem.example.com/", "--algorithm", "v1"],
+      ["sink", "create", "https://siem.example.com/", "--kind", "gossip"],
+      ["sink", "replay", "q83vEjRWeJCrze8SNFZ4kA", "--from", "5", "--to", "5"],
     ]) {
       const { code, out, err } = await talos(...args);
       expect(code, args.join(" ")).toBe(2);
@@ -180,6 +185,8 @@ describe("exit codes", () => {
       ["call", "everything/echo", "{}"],
       ["audit", "tail"],
       ["revoke", "link"],
+      ["sink", "create", "https://siem.example.com/"],
+      ["sink", "resume", "q83vEjRWeJCrze8SNFZ4kA"],
     ]) {
       const { code, out, err } = await talos(...args, "--json");
       expect(code, args.join(" ")).toBe(3);

@@ -9,6 +9,7 @@ import { Context, type Io } from "./context.ts";
 import { keyCommands } from "./key.ts";
 import { keysCommands } from "./keys.ts";
 import { revokeCommands } from "./revoke.ts";
+import { sinkCommands } from "./sink.ts";
 import { sessionCommand } from "./session.ts";
 import { toolsCommand } from "./tools.ts";
 
@@ -20,6 +21,7 @@ const COMMANDS: Command[] = [
   callCommand,
   ...revokeCommands,
   ...auditCommands,
+  ...sinkCommands,
   ...keysCommands,
 ];
 

@@ -6,6 +6,8 @@ import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/t
 
 export { AuditLog } from "../../durable-objects/audit-log.ts";
 export { CapabilityGate } from "../../durable-objects/capability-gate.ts";
+export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
+export { Courier } from "./courier.ts";
 export { Projector } from "./projector.ts";
 
 const shared = globalThis as unknown as { talosCrashAt?: Step };

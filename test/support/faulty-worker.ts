@@ -13,7 +13,8 @@ import { forgetLeases } from "../../workers/gateway/admission.ts";
 import { forgetInForce } from "../../workers/gateway/in-force.ts";
 import app from "../../workers/index.ts";
 
-export { Projector } from "../../workers/index.ts";
+export { Courier, Projector } from "../../workers/index.ts";
+export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 
 interface Control {
   /** what throws, as what cannot be reached does */

@@ -3,7 +3,7 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } fro
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip"];
+const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip", "sink"];
 
 /** A tenant for each test, since objects keep their rows while a file runs. */
 const tenants = Array.from({ length: 100 }, (_, i) => `tenant-${i}`);

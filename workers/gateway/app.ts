@@ -3,23 +3,25 @@ import { SURFACES, type SurfaceName } from "@talos/contracts";
 import type { MiddlewareHandler } from "hono";
 import { complete } from "../shared/answer.ts";
 import { logger } from "../shared/log.ts";
-import type { AppEnv, AuditQueryPort, AuthorizePort, Handlers } from "../shared/ports.ts";
+import type { AppContext, AppEnv, AuditQueryPort, AuthorizePort, Handlers } from "../shared/ports.ts";
 import { redactor } from "../shared/redact.ts";
 import { newId, readBody, readHeaders, requireMediaType } from "../shared/request.ts";
 import { decide, partsOf, pass, release } from "./authorize.ts";
 import { configOf } from "./config.ts";
 import { counters } from "./counters.ts";
 import { authorizeBatch, authorizeOne, refuse } from "./decisions.ts";
-import { recordDecision } from "./decision-entry.ts";
+import { decisionEntry, recordDecision } from "./decision-entry.ts";
+import type { Meta } from "./events.ts";
 import { live, readiness } from "./health.ts";
 import { mcpDelete, mcpGet } from "./mcp/listen.ts";
 import { mcpPost } from "./mcp/post.ts";
+import { append } from "./record.ts";
 import { openSessionFor } from "./sessions.ts";
 import { getHead, putPolicy, revoke } from "./tenant.ts";
 import { evaluation, evaluations } from "./third-party.ts";
 import { didJson, keyDirectory, openapiJson } from "./well-known.ts";
 
-type Own = Omit<Handlers, "audit.events.list" | "audit.events.get">;
+type Own = Omit<Handlers, `audit.${string}` | `sinks.${string}`>;
 
 export function gatewayHandlers(query: AuditQueryPort): Own {
   return {
@@ -45,6 +47,22 @@ export function gatewayHandlers(query: AuditQueryPort): Own {
 /** Surfaces that record their own events, item by item. */
 const RECORDS_ITSELF = new Set<SurfaceName>(["authzen.evaluation", "authzen.evaluations"]);
 
+/** Surfaces of ours behind a grant that do more than read. */
+const CHANGES = new Set(
+  (Object.keys(SURFACES) as SurfaceName[]).filter(
+    (name) => SURFACES[name].permission === "grant" && SURFACES[name].class !== "read",
+  ),
+);
+
+const OBJECT_ID = /^[A-Za-z0-9_-]{22}$/;
+
+/** What the path names, where the surface lets its events say so. */
+function named(c: AppContext): Meta {
+  const id = c.req.param("id");
+  const { meta_allow }: { meta_allow: readonly string[] } = SURFACES[c.get("surface")];
+  return id !== undefined && meta_allow.includes("id") && OBJECT_ID.test(id) ? { id } : {};
+}
+
 export const authorizePort: AuthorizePort = {
   authorized: (name) => async (c, next) => {
     const { request } = SURFACES[name];
@@ -54,10 +72,19 @@ export const authorizePort: AuthorizePort = {
     try {
       if (!evaluation.decided.decision.allow) await refuse(c, evaluation);
       pass(c, evaluation);
+      c.set("body", body);
+      const facts = evaluation.decided.request!;
+      const { decision } = evaluation.decided;
+      if (CHANGES.has(name)) {
+        // What changes something is durable in the record before it does.
+        const entry = await decisionEntry(c, evaluation, { decision, facts, meta: named(c) });
+        await append(evaluation.asker, [entry], 0);
+        await next();
+        return;
+      }
       await next();
       if (RECORDS_ITSELF.has(name)) return;
-      const { decision, request } = evaluation.decided;
-      await recordDecision(c, evaluation, { decision, facts: request!, status: c.res.status });
+      await recordDecision(c, evaluation, { decision, facts, status: c.res.status, meta: named(c) });
     } finally {
       release(evaluation);
     }

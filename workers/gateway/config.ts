@@ -79,6 +79,8 @@ const RAW = [
   "TALOS_BROWSER_ORIGINS",
   "TALOS_DATABASE_ENDPOINT",
   "DATABASE_URL",
+  "TALOS_DOH_URL",
+  "TALOS_LOOPBACK_RECEIVERS",
 ] as const satisfies readonly (keyof Env)[];
 
 let kept: { env: Env; raw: (string | undefined)[]; read: Read } | undefined;
@@ -113,7 +115,9 @@ export function readConfig(env: Env, nowMs: number): Read {
   if (mode === "production") {
     if (!env.DATABASE_URL) missing.push("DATABASE_URL");
     if (env.TALOS_DATABASE_ENDPOINT) missing.push("TALOS_DATABASE_ENDPOINT is for development only");
+    if (env.TALOS_LOOPBACK_RECEIVERS) missing.push("TALOS_LOOPBACK_RECEIVERS is for development only");
   }
+  if (!isResolver(env.TALOS_DOH_URL, mode === "production")) missing.push("TALOS_DOH_URL");
   const read = readKeysets(env.TALOS_KEYSETS, mode, nowMs);
   if (!read.ok) missing.push(...read.missing.filter((reason) => !missing.includes(reason)));
   if (missing.length > 0 || !read.ok || (mode !== "development" && mode !== "production"))
@@ -175,6 +179,13 @@ function readOrigin(text: string | undefined, production: boolean, missing: stri
   const schemes = production ? ["https:"] : ["https:", "http:"];
   if (url === null || url.origin !== text || !schemes.includes(url.protocol)) missing.push("TALOS_ORIGIN");
   return text ?? "";
+}
+
+/** A resolver is asked over https; in development over http too, on this machine. */
+function isResolver(text: string | undefined, production: boolean): boolean {
+  if (text === undefined || text === "") return true;
+  const url = URL.parse(text);
+  return url !== null && (url.protocol === "https:" || (url.protocol === "http:" && !production));
 }
 
 function readTenants(text: string | undefined, missing: string[]): string[] {

@@ -11,8 +11,8 @@ import { buffer, type Entry, entryOf } from "./record.ts";
 
 /** @throws `contract.invalid`, `LIMIT_EXCEEDED` for what is no event */
 export async function decisionEntry(c: AppContext, evaluation: Evaluation, of: DecisionEvent): Promise<Entry> {
-  const { facts, decision } = of;
-  if (!(facts instanceof ReadFacts) || of.need !== undefined || of.on_behalf !== undefined)
+  const { facts, decision, status } = of;
+  if (!(facts instanceof ReadFacts) || status === undefined || of.need !== undefined || of.on_behalf !== undefined)
     return entryOf(await decisionEvent(c, evaluation, of));
   const { asker, generation } = evaluation;
   const ip = clientIp(c, asker.config);
@@ -25,7 +25,7 @@ export async function decisionEntry(c: AppContext, evaluation: Evaluation, of: D
       event_id: newId(Date.now()),
       ts: new Date().toISOString(),
       request_id: c.get("request_id"),
-      status_code: of.status,
+      status_code: status,
       client_ip_hash,
       client_ip_hash_key_id,
       policy_hash: head.policy_hash,

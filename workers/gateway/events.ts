@@ -151,7 +151,8 @@ export function evidenceOf(facts: RequestFacts): Pick<Draft, "capability" | "pro
 export interface DecisionEvent {
   decision: Said;
   facts: RequestFacts;
-  status: number;
+  /** absent: it is recorded before the answer is known */
+  status?: number;
   need?: RequestFacts["needs"][number] | undefined;
   /** the one for whom a third party asked */
   on_behalf?: Draft["on_behalf"];
@@ -166,7 +167,7 @@ export async function decisionEvent(c: AppContext, evaluation: Evaluation, of: D
     event_id: newId(Date.now()),
     kind: "decision",
     outcome: of.decision.allow ? "success" : "denied",
-    http: { ...base.http!, status_code: of.status },
+    http: { ...base.http!, ...(of.status === undefined ? {} : { status_code: of.status }) },
     resource: resourceOf(c.get("surface"), of.need ?? of.facts.needs[0]),
     decision: decisionOf(of.decision, evaluation),
     ...evidenceOf(of.facts),

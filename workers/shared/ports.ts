@@ -26,6 +26,8 @@ export interface Vars {
   rpc_id?: string;
   /** set behind {@link AuthorizePort}: who asked, and the decision that let it pass */
   facts: RequestFacts;
+  /** the bytes of the body, as they were decided on */
+  body?: Uint8Array;
   decision: Decision;
   /** on answers to an authenticated caller: `talos-class`, `talos-intent`, `talos-promise` */
   tool_class?: ToolClass;

@@ -38,10 +38,13 @@ pub fn find(name: &str) -> Result<(&'static Surface, Permission), Error> {
     Ok((surface, permission))
 }
 
-/// The surface document that speaks of one of our own tools, `talos/…`.
+/// The surface document that speaks of one of our own tools, `talos/…`, and of this action of it where one does.
+///
+/// Documents of one tool and one action agree on class and rate class (scripts/contracts/lint.ts).
 #[must_use]
-pub fn of_tool(tool: &str) -> Option<&'static Surface> {
-    SURFACES.iter().find(|surface| surface.tool == Some(tool))
+pub fn of_tool(tool: &str, action: &str) -> Option<&'static Surface> {
+    let of_tool = || SURFACES.iter().filter(|surface| surface.tool == Some(tool));
+    of_tool().find(|surface| surface.action == Some(action)).or_else(|| of_tool().next())
 }
 
 #[cfg(test)]
@@ -60,7 +63,16 @@ mod tests {
 
     #[test]
     fn our_own_tools_are_found() {
-        assert!(of_tool("talos/authorize").is_some_and(|surface| surface.action == Some("evaluate")));
-        assert!(of_tool("files/read").is_none());
+        assert!(of_tool("talos/authorize", "evaluate").is_some_and(|surface| surface.action == Some("evaluate")));
+        assert!(of_tool("talos/authorize", "other").is_some_and(|surface| surface.action == Some("evaluate")));
+        assert!(of_tool("files/read", "call").is_none());
+    }
+
+    #[test]
+    fn the_class_of_our_own_tool_is_that_of_the_action() {
+        let class = |action| of_tool("talos/sinks", action).and_then(|surface| surface.class);
+        assert_eq!(class("read"), Some("read"));
+        assert_eq!(class("write"), Some("write"));
+        assert_eq!(class("delete"), Some("destructive"));
     }
 }

@@ -36,7 +36,7 @@ const RATE_READ: &str = "read";
 
 /// The registry's entry for a call, or nothing when the tool is unknown. Our own tools are the surfaces' documents.
 pub(super) fn entry<'a>(policy: &'a Policy, call: &Call) -> Option<Entry<'a>> {
-    let mut entry = if let Some(surface) = surface::of_tool(&call.tool) {
+    let mut entry = if let Some(surface) = surface::of_tool(&call.tool, &call.action) {
         Entry {
             class: Class::of(surface.class.unwrap_or_default()).unwrap_or(Class::Read),
             rate_class: surface.rate_class.filter(|class| *class != "registry").unwrap_or(RATE_READ),

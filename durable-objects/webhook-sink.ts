@@ -1,0 +1,531 @@
+/**
+ * The atom: one webhook sink: where it stands in the tenant's log, and what became of what it sent.
+ * Reached by: `<tenant>/<sink id>`; the tenant's AuditLog lists the ids and says when there is news.
+ * Rows: `sink` (one row: settings, cursor, breaker), `keys` (signing secrets, sealed), `deliveries` (the newest
+ * attempts), `dead_letters` (events that were given up, by their place in the log). No event is copied.
+ * Atomic: what an attempt changes is one transaction after its answer: cursor, delivery log, dead letter. An attempt
+ * that was under way when somebody changed the sink moves nothing. So an event may be sent twice, never skipped.
+ * Eviction loses: events read ahead, imported keys. The alarm is the only runner, and it is a row.
+ * Source: contracts/spec/webhooks.md.
+ */
+import { DurableObject } from "cloudflare:workers";
+import {
+  LIMITS,
+  type SinkAttempt,
+  type SinkDeadLetter,
+  type SinkReplay,
+  type SinkRotate,
+  type SinkUpdate,
+  TalosError,
+} from "@talos/contracts";
+import { b64uEncode } from "@talos/core";
+import { withinMs } from "./deadline.ts";
+import type { Env } from "./env.ts";
+import type { Heard } from "./followers.ts";
+import { keysetsOf } from "./keysets.ts";
+import { codeOf, warn } from "./log.ts";
+import type { LogRow } from "./log-rows.ts";
+import { eventBody, type Leaf, leafOf, ownBody, selects } from "./sink-event.ts";
+import { breakerMs, pauseMs } from "./sink-schedule.ts";
+import { newKey, type Signer, shownAgain, signedHeaders, signerOf } from "./sink-secrets.ts";
+import { SinkStore, type SinkState } from "./sink-store.ts";
+import type * as Rpc from "./sink-types.ts";
+
+/** One run works at most this long, well below an alarm's 15 minutes; the rest is the next run's. */
+const RUN_MS = 60_000;
+/** Beyond the receiver's own time, for the way there. */
+const COURIER_MS = LIMITS.sink_timeout_ms + 5_000;
+/** While the log, the courier or our own configuration is missing, which is not the receiver's fault. */
+const OWN_FAULT_MS = 5_000;
+const DAY_S = 86_400;
+
+const UNKNOWN = { ok: false, code: "sink.unknown" } as const;
+const refused = (code: Rpc.Refused["code"]): Rpc.Refused => ({ ok: false, code });
+
+/** What there is to send, and where it stands. */
+interface Next {
+  row: LogRow;
+  leaf: Leaf;
+  /** of a dead letter: attempts so far */
+  letter?: number;
+}
+
+export class WebhookSink extends DurableObject<Env> {
+  readonly #store: SinkStore;
+  readonly #signers = new Map<string, Signer>();
+  #ahead: LogRow[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#store = new SinkStore(ctx.storage);
+    ctx.blockConcurrencyWhile(async () => this.#store.open());
+  }
+
+  /** Make it. The same settings again, before anything happened to it, get the same answer. */
+  async create(ask: Rpc.CreateAsk): Promise<Rpc.SinkMadeAnswer> {
+    const { tenant, id, url, kinds = [], description, algorithm = "v1a", from_seq } = ask;
+    const nowMs = Date.now();
+    const keysets = this.#keysets(nowMs);
+    if (keysets === undefined) return refused("config.incomplete");
+    const known = this.#store.state();
+    if (known !== undefined) {
+      const [key] = this.#store.keys(nowMs);
+      const same = (one: object): string => JSON.stringify(one);
+      const before = same([known.url, known.kinds, known.description ?? null, key?.algorithm]);
+      const untouched = known.status === "unverified" && known.next_n === 0 && known.epoch === 0;
+      if (key === undefined || !untouched || before !== same([url, kinds, description ?? null, algorithm]))
+        return refused("sink.conflict");
+      return this.#made(known, await shownAgain(keysets, this.#name(), key, nowMs));
+    }
+    const { key, shown } = await newKey(keysets, this.#name(), algorithm, nowMs);
+    if (this.#store.state() !== undefined) return refused("sink.conflict"); // two crossed; the second asks again
+    const state: SinkState = {
+      ...{ tenant, id, url, kinds, status: "unverified", cursor: from_seq, created_ms: nowMs },
+      ...{ attempts: 0, failures: 0, next_n: 0, epoch: 0 },
+      ...(description === undefined ? {} : { description }),
+    };
+    this.#store.atomically(() => {
+      this.#store.addKey(key);
+      this.#store.save(state);
+    });
+    return this.#made(state, shown);
+  }
+
+  describe(): Rpc.SinkAnswer {
+    return this.#answer(this.#store.state());
+  }
+
+  update({ url, kinds, description }: SinkUpdate): Rpc.SinkAnswer {
+    return this.#change((state) => {
+      state.kinds = kinds;
+      if (description === undefined) delete state.description;
+      else state.description = description;
+      if (url === state.url) return;
+      Object.assign(state, { url, status: "unverified", attempts: 0 });
+      clearFailures(state);
+    });
+  }
+
+  /** Secrets, cursor and logs go; there is nothing left to resume. */
+  async remove(): Promise<Rpc.SinkAnswer> {
+    const state = this.#store.state();
+    if (state === undefined) return UNKNOWN;
+    const last = this.#answer(state);
+    this.#signers.clear();
+    this.#ahead = [];
+    await this.#store.drop();
+    return last;
+  }
+
+  pause(): Rpc.SinkAnswer {
+    const state = this.#store.state();
+    if (state !== undefined && state.status !== "active" && state.status !== "paused") return refused("sink.conflict");
+    return this.#change((changed) => {
+      changed.status = "paused";
+    });
+  }
+
+  /** Challenge the receiver of a URL that never answered one; then work, or try again at once. */
+  async resume(): Promise<Rpc.SinkAnswer> {
+    const state = this.#store.state();
+    if (state === undefined) return UNKNOWN;
+    const { url, epoch } = state;
+    if (state.verified_url !== url) {
+      const challenge = b64uEncode(crypto.getRandomValues(new Uint8Array(32)));
+      const answer = await this.#ownDelivery("challenge", { challenge });
+      if (!answer.ok) return answer;
+      if (answer.attempt.code === "refused_url") return refused("sink.url_refused");
+      if (!answer.attempt.ok) return refused("sink.unverified");
+      if (this.#store.state()?.epoch !== epoch) return refused("sink.conflict");
+    }
+    const resumed = this.#change((changed) => {
+      changed.verified_url = url;
+      changed.status = "active";
+      clearFailures(changed);
+    });
+    await this.#setAlarm(Date.now());
+    try {
+      await withinMs(this.#log(state).follow(state.id), LIMITS.object_timeout_ms, "following");
+    } catch (error) {
+      this.#warn("sink.follow_failed", { code: codeOf(error) }); // it looks by itself, less promptly
+    }
+    return resumed;
+  }
+
+  /** One delivery of no event, now. */
+  sendTest(): Promise<Rpc.AttemptAnswer> {
+    return this.#ownDelivery("test", { message: "A test of Talos. No event stands behind it." });
+  }
+
+  /** Set the cursor, to go on from there or to come back after a range. */
+  replay({ from_seq, to_seq }: SinkReplay): Rpc.SinkAnswer {
+    if (to_seq !== undefined && to_seq <= from_seq) return refused("contract.invalid");
+    return this.#change((state) => {
+      const { cursor, prev, range } = state;
+      const back = range ?? { back: cursor, ...(prev === undefined ? {} : { back_prev: prev }) };
+      delete state.range;
+      if (to_seq !== undefined) state.range = { ...back, to: to_seq };
+      Object.assign(state, { cursor: from_seq, attempts: 0 });
+      delete state.prev;
+      clearFailures(state);
+    });
+  }
+
+  /** A new secret; the older ones sign beside it until `overlap_seconds` are over. */
+  async rotate({ algorithm, overlap_seconds = DAY_S }: SinkRotate): Promise<Rpc.SinkMadeAnswer> {
+    const nowMs = Date.now();
+    const keysets = this.#keysets(nowMs);
+    if (keysets === undefined) return refused("config.incomplete");
+    if (this.#store.state() === undefined) return UNKNOWN;
+    const scheme = algorithm ?? this.#store.keys(nowMs)[0]?.algorithm ?? "v1a";
+    const { key, shown } = await newKey(keysets, this.#name(), scheme, nowMs);
+    const state = this.#store.state();
+    if (state === undefined) return UNKNOWN;
+    const kept = overlap_seconds === 0 ? [] : this.#store.keys(nowMs);
+    if (kept.length >= LIMITS.sink_secrets) return refused("sink.limit");
+    this.#store.atomically(() => {
+      this.#store.expireKeys(nowMs + overlap_seconds * 1_000);
+      this.#store.addKey(key);
+    });
+    return this.#made(state, shown);
+  }
+
+  deliveries(cursor: number, limit: number): Rpc.DeliveriesAnswer {
+    if (this.#store.state() === undefined) return UNKNOWN;
+    return { ok: true, deliveries: this.#store.deliveries(cursor, limit) };
+  }
+
+  deadLetters(cursor: number, limit: number): Rpc.DeadLettersAnswer {
+    if (this.#store.state() === undefined) return UNKNOWN;
+    return { ok: true, dead_letters: this.#store.dead(cursor, limit) };
+  }
+
+  /** Try dead letters once more, before what is next in the log. */
+  async redeliver(seqs: number[] | undefined): Promise<Rpc.RedeliverAnswer> {
+    const state = this.#store.state();
+    if (state === undefined) return UNKNOWN;
+    if (state.status !== "active") return refused("sink.conflict");
+    const count = this.#store.request(seqs);
+    this.#change(clearFailures);
+    await this.#setAlarm(Date.now());
+    return { ok: true, count };
+  }
+
+  /** The log has news. */
+  async wake(): Promise<Heard> {
+    const state = this.#store.state();
+    if (state === undefined) return "gone";
+    if (state.status !== "active") return "quiet";
+    const dueMs = Math.max(Date.now(), waitsUntil(state));
+    const alarmMs = await this.ctx.storage.getAlarm();
+    // Also while the alarm runs: it may have seen the end of the log just before the news.
+    if (alarmMs === null || alarmMs > dueMs) await this.#setAlarm(dueMs);
+    return "heard";
+  }
+
+  /** Send what is due, in order, one after the other, one run at a time. Never throws for a receiver. */
+  override alarm(): Promise<void> {
+    this.#running ??= this.#work().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #work(): Promise<void> {
+    let dueMs: number | null = Date.now() + OWN_FAULT_MS;
+    try {
+      dueMs = await this.#run(Date.now() + RUN_MS);
+    } catch (error) {
+      this.#warn("sink.run_failed", { code: codeOf(error) });
+    } finally {
+      if (dueMs !== null && this.#store.state()?.status === "active") {
+        // Somebody may have set it earlier while this ran.
+        const alarmMs = await this.ctx.storage.getAlarm();
+        await this.#setAlarm(Math.min(alarmMs ?? dueMs, Math.max(dueMs, Date.now() + 1)));
+      }
+    }
+  }
+
+  /** @returns when to come again, unix ms; null when there is nothing to do until somebody says so */
+  async #run(untilMs: number): Promise<number | null> {
+    while (Date.now() < untilMs) {
+      const state = this.#store.state();
+      if (state === undefined || state.status !== "active") return null;
+      const waitMs = waitsUntil(state);
+      if (waitMs > Date.now()) return waitMs;
+      const next = await this.#next(state);
+      if (next === undefined) return Date.now() + LIMITS.sink_poll_ms;
+      if (next !== "moved") await this.#deliver(state, next);
+    }
+    return Date.now() + 1;
+  }
+
+  /** What to send next; `moved` when events were passed over or the sink was changed; nothing at the end of the log. */
+  async #next(state: SinkState): Promise<Next | "moved" | undefined> {
+    const letter = this.#store.requested();
+    if (letter !== undefined) {
+      const { rows } = await this.#read(state, letter.seq, 1);
+      const row = rows.find(({ seq }) => seq === letter.seq);
+      if (row === undefined) throw new Error("the log does not have a dead letter's event");
+      return { row, leaf: leafOf(row), letter: letter.attempts };
+    }
+    if (state.range !== undefined && state.cursor >= state.range.to) {
+      const { back, back_prev } = state.range;
+      delete state.range;
+      delete state.prev;
+      Object.assign(state, { cursor: back, ...(back_prev === undefined ? {} : { prev: back_prev }) });
+      this.#store.save(state);
+      return "moved";
+    }
+    if (this.#ahead[0]?.seq !== state.cursor) {
+      this.#ahead = [];
+      const { rows, next_seq } = await this.#read(state, state.cursor, LIMITS.sink_read_rows);
+      // Beyond the end: the log was restored, or a replay was asked for that is yet to come. Waiting loses nothing.
+      if (rows.length === 0 || state.cursor >= next_seq) return undefined;
+      if (rows[0]?.seq !== state.cursor) throw new Error("the log has a gap");
+      if (this.#store.state()?.epoch === state.epoch) this.#ahead = rows;
+      return "moved"; // the state may have changed while the log was asked: read it again
+    }
+    const end = state.range?.to ?? Number.MAX_SAFE_INTEGER;
+    const from = state.cursor;
+    for (let row = this.#ahead[0]; row !== undefined && row.seq < end; row = this.#ahead[0]) {
+      const leaf = leafOf(row);
+      if (selects(state.kinds, leaf)) {
+        if (state.cursor > from) this.#store.save(state);
+        return { row, leaf };
+      }
+      this.#ahead.shift();
+      state.cursor = row.seq + 1;
+    }
+    this.#store.save(state);
+    return "moved";
+  }
+
+  async #deliver({ tenant, epoch, prev, attempts }: SinkState, next: Next): Promise<void> {
+    const { row, leaf, letter } = next;
+    // A dead letter comes out of its order, so it says nothing of what came before it.
+    const body = eventBody(this.#source(tenant), row, leaf, letter === undefined ? prev : undefined);
+    const attempt = (letter ?? attempts) + 1;
+    const posted = await this.#post(row.event_id, body);
+    if (posted === undefined) return;
+    this.#store.atomically(() => {
+      const state = this.#store.state();
+      if (state === undefined) return;
+      const facts = { what: "event" as const, seq: row.seq, webhook_id: row.event_id, attempt };
+      const made = this.#note(state, facts, posted);
+      if (state.epoch === epoch && state.status === "active") this.#settle(state, next, made, posted);
+      this.#store.save(state);
+    });
+  }
+
+  /** What an attempt means for the cursor, the dead letters and the breaker. */
+  #settle(state: SinkState, { row, leaf, letter }: Next, made: SinkAttempt, posted: Rpc.Posted): void {
+    const nowMs = made.time_ms;
+    const { seq } = row;
+    const goOn = (): void => {
+      if (letter !== undefined) return;
+      if (this.#ahead[0]?.seq === seq) this.#ahead.shift();
+      Object.assign(state, { cursor: seq + 1, prev: seq, attempts: 0 });
+      delete state.next_attempt_ms;
+    };
+    if (made.ok) {
+      if (letter !== undefined) this.#store.unbury(seq);
+      goOn();
+      return;
+    }
+    if (made.status === 410) {
+      this.#disable(state, "gone");
+      return;
+    }
+    const kind = (leaf.kind ?? "decision") as SinkDeadLetter["kind"];
+    const failed = {
+      ...(made.status === undefined ? {} : { status: made.status }),
+      ...(made.code ? { code: made.code } : {}),
+    };
+    const bury = (attempts: number): void =>
+      this.#store.bury({ seq, event_id: row.event_id, kind, time_ms: nowMs, attempts, ...failed });
+    if (letter !== undefined) {
+      bury(made.attempt); // asked for once, tried once
+    } else {
+      const retryAfter = posted.ok ? posted.retry_after_s : undefined;
+      const pause = pauseMs(made.attempt, retryAfter, random());
+      if (pause !== null) {
+        Object.assign(state, { attempts: made.attempt, next_attempt_ms: nowMs + pause });
+      } else if (this.#store.deadCount() >= LIMITS.sink_dead_letters) {
+        this.#disable(state, "dead_letters_full");
+        return;
+      } else {
+        bury(made.attempt);
+        goOn();
+      }
+    }
+    const open = breakerMs(state.failures);
+    if (open > 0) state.breaker_until_ms = nowMs + open;
+    if (nowMs - (state.failing_since_ms ?? nowMs) > LIMITS.sink_give_up_seconds * 1_000)
+      this.#disable(state, "failing");
+  }
+
+  /** Enter an attempt into the delivery log and the counts; the caller saves the state. */
+  #note(
+    state: SinkState,
+    facts: Pick<SinkAttempt, "what" | "seq" | "webhook_id" | "attempt">,
+    posted: Rpc.Posted,
+    unanswered = false,
+  ): SinkAttempt {
+    const taken = posted.ok && posted.status >= 200 && posted.status < 300;
+    const ok = taken && !unanswered;
+    const code = taken ? ("challenge" as const) : posted.ok ? ("status" as const) : posted.code;
+    const time_ms = Date.now();
+    const attempt = this.#store.log(state, {
+      ...{ time_ms, ...facts, ok, duration_ms: Math.min(Math.max(0, posted.ms), 600_000) },
+      ...(posted.status === undefined ? {} : { status: posted.status }),
+      ...(ok ? {} : { code }),
+    });
+    if (facts.what !== "event") return attempt; // a test says nothing about the order of things
+    if (ok) {
+      clearFailures(state);
+      state.last_success_ms = time_ms;
+    } else {
+      state.failures += 1;
+      state.failing_since_ms ??= time_ms;
+    }
+    return attempt;
+  }
+
+  #disable(state: SinkState, reason: NonNullable<SinkState["reason"]>): void {
+    Object.assign(state, { status: "disabled", reason });
+    this.#warn("sink.disabled", { reason, cursor: state.cursor });
+  }
+
+  async #ownDelivery(
+    what: "test" | "challenge",
+    data: { challenge?: string; message?: string },
+  ): Promise<Rpc.AttemptAnswer> {
+    const before = this.#store.state();
+    if (before === undefined) return UNKNOWN;
+    const id = `${what}-${crypto.randomUUID()}`;
+    const posted = await this.#post(id, ownBody(this.#source(before.tenant), id, what, Date.now(), data));
+    const state = this.#store.state();
+    if (posted === undefined || state === undefined) return refused("sink.unavailable");
+    const unanswered = data.challenge !== undefined && posted.ok && !echoes(posted.text, data.challenge);
+    const attempt = this.#store.atomically(() => {
+      const made = this.#note(state, { what, webhook_id: id, attempt: 1 }, posted, unanswered);
+      this.#store.save(state);
+      return made;
+    });
+    return { ok: true, attempt };
+  }
+
+  /** Sign and send. Nothing comes back when that is impossible for reasons of our own; then it is tried again. */
+  async #post(id: string, body: string): Promise<Rpc.Posted | undefined> {
+    const nowMs = Date.now();
+    const keysets = keysetsOf(this.env, nowMs);
+    const url = this.#store.state()?.url;
+    if (url === undefined) return undefined;
+    let headers: Record<string, string>;
+    try {
+      headers = await signedHeaders(await this.#signersAt(keysets, nowMs), id, body, nowMs);
+    } catch (error) {
+      if (!(error instanceof TalosError) || error.code !== "config.incomplete") throw error;
+      this.#change((state) => this.#disable(state, "secret_lost"));
+      return undefined;
+    }
+    return withinMs(this.#courier().post({ url, headers, body }), COURIER_MS, "delivering");
+  }
+
+  async #signersAt(keysets: ReturnType<typeof keysetsOf>, nowMs: number): Promise<Signer[]> {
+    const signers: Signer[] = [];
+    for (const key of this.#store.keys(nowMs)) {
+      let signer = this.#signers.get(key.id);
+      if (signer === undefined) {
+        signer = await signerOf(keysets, this.#name(), key, nowMs);
+        if (signer.rewrapped !== undefined) this.#store.rewrap(key.id, signer.rewrapped);
+        this.#signers.set(key.id, signer);
+      }
+      signers.push(signer);
+    }
+    return signers;
+  }
+
+  #change(change: (state: SinkState) => void): Rpc.SinkAnswer {
+    const state = this.#store.state();
+    if (state === undefined) return UNKNOWN;
+    change(state);
+    state.epoch += 1;
+    if (state.status !== "disabled") delete state.reason;
+    this.#ahead = [];
+    this.#store.save(state);
+    if (state.status === "active") void this.#setAlarm(Date.now());
+    return this.#answer(state);
+  }
+
+  async #read(state: SinkState, from: number, most: number): Promise<Rpc.LogSlice> {
+    return withinMs(this.#log(state).read(from, most), LIMITS.object_timeout_ms, "reading the log");
+  }
+
+  #log({ tenant }: SinkState) {
+    return this.env.AUDIT_LOGS.getByName(tenant);
+  }
+
+  #courier(): Rpc.CourierPort {
+    // The Worker's own entrypoint, by its name: what may be called from here is decided in one place.
+    return (this.ctx.exports as unknown as { Courier: Rpc.CourierPort }).Courier;
+  }
+
+  #keysets(nowMs: number): ReturnType<typeof keysetsOf> | undefined {
+    try {
+      return keysetsOf(this.env, nowMs);
+    } catch (error) {
+      this.#warn("sink.no_keysets", { code: codeOf(error) });
+      return undefined;
+    }
+  }
+
+  #answer(state: SinkState | undefined): Rpc.SinkAnswer {
+    return state === undefined ? UNKNOWN : { ok: true, sink: this.#store.describe(state, Date.now()) };
+  }
+
+  #made(state: SinkState, secret: string | undefined): Rpc.SinkMadeAnswer {
+    return { ok: true, sink: this.#store.describe(state, Date.now()), ...(secret === undefined ? {} : { secret }) };
+  }
+
+  #setAlarm(atMs: number): Promise<void> {
+    return this.ctx.storage.setAlarm(atMs);
+  }
+
+  #source(tenant: string): string {
+    return `${this.env.TALOS_ORIGIN ?? ""}/t/${tenant}`;
+  }
+
+  #warn(event: string, facts: Record<string, string | number>): void {
+    warn(event, { sink: this.#name(), ...facts });
+  }
+
+  #name(): string {
+    const { name } = this.ctx.id;
+    if (name === undefined) throw new Error("a sink is reached by its name");
+    return name;
+  }
+}
+
+/** What is waited for before the next attempt: the schedule and the breaker. */
+const waitsUntil = (state: SinkState): number => Math.max(state.next_attempt_ms ?? 0, state.breaker_until_ms ?? 0);
+
+function clearFailures(state: SinkState): void {
+  state.failures = 0;
+  delete state.failing_since_ms;
+  delete state.breaker_until_ms;
+  delete state.next_attempt_ms;
+}
+
+const random = (): number => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32;
+
+/** Whether an answer holds the challenge: `{"challenge": "<the same>"}`. */
+function echoes(text: string, challenge: string): boolean {
+  try {
+    return (JSON.parse(text) as { challenge?: unknown } | null)?.challenge === challenge;
+  } catch {
+    return false; // whatever else it says, it is no answer to a challenge
+  }
+}
