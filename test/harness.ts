@@ -164,8 +164,6 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       { ...(object as { className: string }), scriptName: "talos" },
     ]),
   );
-  const edgePorts = await Promise.all((options.edges ?? []).map(() => freePort()));
-  const probePort = await freePort();
   const children = await childPids();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -181,7 +179,7 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
           ...script(keys),
           name: `edge-${i}`,
           durableObjects: elsewhere,
-          unsafeDirectSockets: [{ host: "127.0.0.1", port: edgePorts[i]! }],
+          unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
         })),
         {
           name: "probe",
@@ -189,12 +187,16 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
           modulesRoot: "/",
           modules: [{ type: "ESModule", path: "/probe.js", contents: probe.code }],
           durableObjects: elsewhere,
-          unsafeDirectSockets: [{ host: "127.0.0.1", port: probePort }],
+          unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
         },
       ],
     }),
   );
   await miniflare.ready;
+  // Where nobody has to know the port before, workerd takes a free one itself: nothing can come in between.
+  const direct = async (name: string) => (await miniflare.unsafeGetDirectURL(name)).origin;
+  const probeUrl = await direct("probe");
+  const edges = await Promise.all((options.edges ?? []).map((_, i) => direct(`edge-${i}`)));
   const pids = (await childPids()).filter((pid) => !children.includes(pid));
   return {
     origin,
@@ -223,8 +225,8 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       const found = await bucket.get(`${folder}/${tenant}/${path}`);
       return found === null ? undefined : new Uint8Array(await found.arrayBuffer());
     },
-    log: (tenant = "default") => probed(`http://127.0.0.1:${probePort}`, tenant),
-    edges: edgePorts.map((at) => `http://127.0.0.1:${at}`),
+    log: (tenant = "default") => probed(probeUrl, tenant),
+    edges,
     memory: async () => {
       const statuses = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/status`, "utf8")));
       return statuses.reduce((sum, text) => sum + Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)![1]) * 1_024, 0);

@@ -68,6 +68,35 @@ export const PARTS: Part[] = [
     ],
   },
   {
+    name: "mutants",
+    claim:
+      "each check of containment, chains, proofs, replay and what is in force is missed by a test when it is taken away",
+    command: ["node", "scripts/mutants.ts"],
+    quick: ["node", "scripts/mutants.ts", "--only", "contain"],
+    needs: ["cargo"],
+    counts: [
+      {
+        what: "mutants killed",
+        pattern: /^mutants: (\d+) killed of/gm,
+        of: /^mutants: \d+ killed of (\d+)/gm,
+        besides: /^mutants: \d+ killed of \d+ \((\d+) equivalent\)/gm,
+        least: 100,
+        least_quick: 10,
+      },
+    ],
+  },
+  {
+    name: "simulation",
+    claim:
+      "leases never admit more than the buckets allow, no nonce is accepted twice, no isolate acts on an older head",
+    command: ["node", "scripts/sim.ts"],
+    env_quick: { TALOS_SIM_STEPS: "100000" },
+    needs: [],
+    counts: [
+      { what: "simulation steps", pattern: /^simulation: (\d+) steps/gm, least: 1_000_000, least_quick: 100_000 },
+    ],
+  },
+  {
     name: "kills",
     claim: "the process is killed at random under load: nothing acknowledged is lost, nothing stands there twice",
     command: vitest("--project", "integration", "test/integration/crash.test.ts"),

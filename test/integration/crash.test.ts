@@ -5,6 +5,7 @@
  *
  * `TALOS_KILLS` says how many rounds, `TALOS_SEED` plays a run again.
  */
+import { LIMITS } from "@talos/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appendable, Appender } from "../support/appender.ts";
 import { asProjected, commitmentTo, type Ledger, projected, readLedger, readProjection } from "../support/ledger.ts";
@@ -49,7 +50,7 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
 
   beforeAll(async () => {
     scene = await startScene();
-    const session = await scene.session();
+    let session = await scene.session();
     keys = await publishedKeys(scene.talos.origin);
     load = new Load({
       ...{ aud: scene.aud, width: WIDTH, random },
@@ -72,6 +73,8 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
       await step("starting again", scene.restart());
       await step("appending again", appender.retry());
       await step("publishing again", publishing.retry());
+      // Many kills take longer than a session lives.
+      if (session.expires_at - Date.now() / 1_000 < LIMITS.session_life_seconds / 2) session = await scene.session();
     }
     load.resume();
     await pause(300);
