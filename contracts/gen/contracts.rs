@@ -446,8 +446,8 @@ pub struct Surface {
     pub meta_allow: &'static [&'static str],
 }
 
-/// Every endpoint, sorted by name.
-pub const SURFACES: &[Surface] = &[
+/// Every endpoint that a credential may be shown to, sorted by name; the core meets no other.
+pub static SURFACES: &[Surface] = &[
     Surface {
         name: "audit.events.get",
         method: "GET",
@@ -533,18 +533,6 @@ pub const SURFACES: &[Surface] = &[
         meta_allow: &[],
     },
     Surface {
-        name: "health.live",
-        method: "GET",
-        path: "/health/live",
-        permission: "public",
-        tool: None,
-        action: None,
-        class: None,
-        rate_class: None,
-        audit_action: None,
-        meta_allow: &[],
-    },
-    Surface {
         name: "health.ready",
         method: "GET",
         path: "/health/ready",
@@ -591,18 +579,6 @@ pub const SURFACES: &[Surface] = &[
         rate_class: Some("registry"),
         audit_action: Some("mcp.call"),
         meta_allow: &["mcp_method", "mcp_name", "mcp_id", "mcp_protocol_version", "streamed", "result_is_error", "result_bytes", "duration_ms", "bytes_in", "bytes_out"],
-    },
-    Surface {
-        name: "openapi",
-        method: "GET",
-        path: "/openapi.json",
-        permission: "public",
-        tool: None,
-        action: None,
-        class: None,
-        rate_class: None,
-        audit_action: None,
-        meta_allow: &[],
     },
     Surface {
         name: "policy.put",
@@ -795,29 +771,5 @@ pub const SURFACES: &[Surface] = &[
         rate_class: Some("control"),
         audit_action: Some("sink.update"),
         meta_allow: &["id"],
-    },
-    Surface {
-        name: "well_known.did",
-        method: "GET",
-        path: "/.well-known/did.json",
-        permission: "public",
-        tool: None,
-        action: None,
-        class: None,
-        rate_class: None,
-        audit_action: None,
-        meta_allow: &[],
-    },
-    Surface {
-        name: "well_known.signatures",
-        method: "GET",
-        path: "/.well-known/http-message-signatures-directory",
-        permission: "public",
-        tool: None,
-        action: None,
-        class: None,
-        rate_class: None,
-        audit_action: None,
-        meta_allow: &[],
     },
 ];

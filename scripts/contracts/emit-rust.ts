@@ -84,9 +84,9 @@ pub struct Surface {
     pub meta_allow: &'static [&'static str],
 }
 
-/// Every endpoint, sorted by name.
-pub const SURFACES: &[Surface] = &[
-${surfaces.map(surface).join("\n")}
+/// Every endpoint that a credential may be shown to, sorted by name; the core meets no other.
+pub static SURFACES: &[Surface] = &[
+${surfaces.filter(({ permission, tool }) => permission !== "public" || tool !== undefined).map(surface).join("\n")}
 ];
 `;
 }

@@ -42,9 +42,21 @@ pub fn find(name: &str) -> Result<(&'static Surface, Permission), Error> {
 ///
 /// Documents of one tool and one action agree on class and rate class (scripts/contracts/lint.ts).
 #[must_use]
+#[inline(never)]
 pub fn of_tool(tool: &str, action: &str) -> Option<&'static Surface> {
-    let of_tool = || SURFACES.iter().filter(|surface| surface.tool == Some(tool));
-    of_tool().find(|surface| surface.action == Some(action)).or_else(|| of_tool().next())
+    if !tool.starts_with("talos/") {
+        return None;
+    }
+    let mut other = None;
+    for surface in SURFACES {
+        if surface.tool == Some(tool) {
+            if surface.action == Some(action) {
+                return Some(surface);
+            }
+            other = other.or(Some(surface));
+        }
+    }
+    other
 }
 
 #[cfg(test)]
