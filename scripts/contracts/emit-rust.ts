@@ -86,7 +86,10 @@ pub struct Surface {
 
 /// Every endpoint that a credential may be shown to, sorted by name; the core meets no other.
 pub static SURFACES: &[Surface] = &[
-${surfaces.filter(({ permission, tool }) => permission !== "public" || tool !== undefined).map(surface).join("\n")}
+${surfaces
+  .filter(({ permission, tool }) => permission !== "public" || tool !== undefined)
+  .map(surface)
+  .join("\n")}
 ];
 `;
 }

@@ -159,7 +159,10 @@ export class InForceSimulation {
     };
     if (began.seen !== undefined && below(head, began.seen)) fail("an isolate acted on an older head than it had seen");
     const signed_ms = this.#signedAt.get(numbers(head));
-    if (signed_ms === undefined) return fail("an isolate acted on what the object never said");
+    if (signed_ms === undefined) {
+      fail("an isolate acted on what the object never said");
+      return;
+    }
     const bound = toolClass === "read" ? BOUND_MS.read : BOUND_MS.write;
     const age = Date.now() - signed_ms;
     if (age > bound + SKEW_MS) fail("an isolate acted on a head beyond its bound of age", { age });
