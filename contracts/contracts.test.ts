@@ -90,6 +90,14 @@ describe("sources", () => {
       "an example that does not fit",
       (c: Contract) => Object.assign(c.schemas.get("session/request") ?? {}, { examples: [{}] }),
     ],
+    [
+      "a code that no problem can say",
+      (c: Contract) => c.schemas.get("gateway/problem")?.properties?.code?.enum?.pop(),
+    ],
+    [
+      "a refusal that no decision can say",
+      (c: Contract) => c.schemas.get("capability/decision")?.properties?.code?.enum?.pop(),
+    ],
     ["an error without a sentence", (c: Contract) => Object.assign(c.errors.internal ?? {}, { message: "failed" })],
     ["a limit without a reason", (c: Contract) => Object.assign(c.limits.did_bytes ?? {}, { reason: "" })],
   ])("refuse %s", (_, edit) => {

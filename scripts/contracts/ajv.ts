@@ -19,7 +19,7 @@ function withIds(contract: Contract, home: string, node: unknown): unknown {
 
 export function ajvOf(contract: Contract): Ajv2020 {
   const ajv = new Ajv2020({ strict: true, allErrors: false, ownProperties: true });
-  for (const keyword of ["x-limit", "x-unit", "x-open"]) ajv.addKeyword(keyword);
+  for (const keyword of ["x-codes", "x-limit", "x-unit", "x-open"]) ajv.addKeyword(keyword);
   for (const [name, schema] of contract.schemas) {
     if (name !== "meta") ajv.addSchema(withIds(contract, name, schema) as Schema, schemaId(name));
   }

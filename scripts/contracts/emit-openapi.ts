@@ -3,7 +3,7 @@ import { COMMON_ERRORS } from "./lint.ts";
 import type { Contract, Schema, SurfaceDocument } from "./load.ts";
 import { resolveRef } from "./refs.ts";
 
-const DROPPED = new Set(["$schema", "$comment", "$defs", "x-limit", "x-open"]);
+const DROPPED = new Set(["$schema", "$comment", "$defs", "x-codes", "x-limit", "x-open"]);
 
 /** Media types that travel as text or bytes, not as a JSON value that a schema describes. */
 const BODY_OF: Record<string, { schema: unknown; note: string }> = {

@@ -1,5 +1,5 @@
 /**
- * What the sources must keep among themselves, beyond the shape of each: bounds equal limits.json, references lead
+ * What the sources must keep among themselves, beyond the shape of each: bounds equal limits.json, lists of codes errors.json, references lead
  * somewhere, surfaces name schemas, errors and parameters that exist. Every problem is reported, not the first only.
  */
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -62,12 +62,22 @@ function lintNode(contract: Contract, home: string, node: Schema): string[] {
       problems.push(`x-limit ${limit} is ${value} in limits.json, the bound here is ${bound}`);
     }
   }
+  const which = node["x-codes"];
+  if (which !== undefined && node.enum?.join() !== codes(contract, which).join()) {
+    problems.push(`x-codes ${which}: not the codes of errors.json in their order: ${codes(contract, which).join(" ")}`);
+  }
   if (node.uniqueItems && !isScalar(contract, home, node.items)) problems.push("uniqueItems is for lists of scalars");
   for (const name of node.required ?? []) {
     if (node.properties && !(name in node.properties))
       problems.push(`required member ${name} is not among the properties`);
   }
   return problems;
+}
+
+/** What an enumeration of error codes must list; a decision's begins with the one that refuses nothing. */
+function codes({ errors }: Contract, which: "every" | "decision"): string[] {
+  const all = Object.keys(errors);
+  return which === "every" ? all : ["OK", ...all.filter((code) => errors[code]?.decision)];
 }
 
 function isScalar(contract: Contract, home: string, node: Schema | undefined): boolean {

@@ -35,6 +35,7 @@ export interface Schema {
   maximum?: number;
   oneOf?: Schema[];
   examples?: unknown[];
+  "x-codes"?: "every" | "decision";
   "x-limit"?: string;
   "x-unit"?: string;
   "x-open"?: string;
