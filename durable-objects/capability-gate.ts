@@ -6,7 +6,8 @@
  * time is over). Each is bounded: gate_buckets, gate_leases, gate_nonces, concurrency.
  * Atomic: `admit` reads, decides and writes without awaiting, so no two requests or leases spend one token or use one
  * nonce, and writes in one transaction, so a request takes everything or nothing, and a lease is on every bucket of its
- * chain or on none. The output gate holds the answer back until the rows are durable. A refused request writes nothing.
+ * chain or on none. The output gate holds the answer back until the rows are durable. A refused request takes nothing;
+ * slots that it gives back are free all the same.
  * Eviction loses: counters of rows, which are counted again. Nothing that a decision depends on.
  * Source: contracts/spec/admission.md.
  */
@@ -25,6 +26,8 @@ const SWEEP_MS = 60_000;
 const SCAN_MS = 1_000;
 /** Nonces outlive their proof and buckets their use by this, should a new host's clock be behind the old one's. */
 const CLOCK_MARGIN_MS = LIMITS.proof_skew_seconds * 1000;
+/** Slots that one call gives back. */
+const FREED_MOST = 256;
 
 /** One bucket of the chain and everything its rows say of it. */
 interface Line extends Draw {
@@ -84,7 +87,8 @@ export class CapabilityGate extends DurableObject<Env> {
     check(ask, charges);
     const nowMs = Date.now();
 
-    const { nonce, slot } = ask;
+    const { nonce, slot, freed = [] } = ask;
+    if (freed.length > 0) this.release(...freed);
     if (nonce !== undefined) {
       const aheadMs = nonce.expires * 1000 - nowMs;
       if (aheadMs <= 0 || aheadMs > LIMITS.gate_expires_ahead_seconds * 1000) return refuse("PROOF_INVALID");
@@ -123,9 +127,11 @@ export class CapabilityGate extends DurableObject<Env> {
     return this.ctx.storage.sql.exec(sql, until, slotId, nowMs).toArray().length > 0;
   }
 
-  /** Free a slot before its time is over. One that is free already, or never was, is no error. */
-  release(slotId: string): void {
-    this.ctx.storage.sql.exec("DELETE FROM slots WHERE id = ?", slotId);
+  /** Free slots before their time is over. One that is free already, or never was, is no error. */
+  release(...slotIds: string[]): void {
+    if (slotIds.length > FREED_MOST) throw new TalosError("internal", { why: "too many slots at once" });
+    const sql = "DELETE FROM slots WHERE id IN (SELECT value FROM json_each(?))";
+    this.ctx.storage.sql.exec(sql, JSON.stringify(slotIds));
   }
 
   /** Delete what says nothing any more; come again while rows are left. */
@@ -295,7 +301,7 @@ function check(ask: AdmitAsk, charges: readonly Charge[]): void {
   const text = (value: unknown) => typeof value === "string" && value.length > 0 && value.length <= 128;
   const count = (value: unknown, max: number) =>
     Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= max;
-  const { links, nonce, slot, lease } = ask;
+  const { links, nonce, slot, lease, freed = [] } = ask;
   const plain = nonce === undefined && slot === undefined && ask.more === undefined;
   const sound =
     links.length >= 1 &&
@@ -314,6 +320,7 @@ function check(ask: AdmitAsk, charges: readonly Charge[]): void {
     ) &&
     (nonce === undefined || (text(nonce.jkt) && text(nonce.value) && Number.isSafeInteger(nonce.expires))) &&
     (slot === undefined || (text(slot.id) && count(slot.ttl_ms, LIMITS.gate_slot_ttl_ms))) &&
+    freed.every(text) &&
     (lease === undefined ||
       (plain && text(lease.id) && count(lease.spent + 1, Number.MAX_SAFE_INTEGER) && Number.isSafeInteger(lease.want)));
   if (!sound) throw new TalosError("internal", { why: "admission was asked for something that no request asks" });

@@ -211,6 +211,15 @@ describe("slots", () => {
     expect(codes([await admit(slot("c")), await admit(slot("d"))])).toEqual(["ok", "concurrency.exhausted"]);
   });
 
+  it("come back with an admission before it is decided, and also when it is refused", async () => {
+    await admit(slot("a"));
+    await admit(slot("b"));
+    expect(codes([await admit({ ...slot("c"), freed: ["a", "never"] })])).toEqual(["ok"]);
+    const ended = { nonce: { jkt: "key", value: "late", expires: 0 } };
+    expect(codes([await admit({ ...slot("d"), ...ended, freed: ["b"] })])).toEqual(["PROOF_INVALID"]);
+    expect(codes([await admit(slot("d")), await admit(slot("e"))])).toEqual(["ok", "concurrency.exhausted"]);
+  });
+
   it("free themselves when their time is over", async () => {
     await admit(slot("a", 5_000));
     await admit(slot("b", 9_000));

@@ -24,6 +24,8 @@ export interface AdmitAsk extends Charge {
   slot?: { id: string; ttl_ms: number };
   /** what the isolate's lease stands at; never beside a nonce, a slot or another class */
   lease?: LeaseAsk;
+  /** slots of calls that are over, freed before anything is decided and whatever is decided; at most 256 */
+  freed?: string[];
 }
 
 /**

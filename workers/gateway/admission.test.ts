@@ -2,8 +2,9 @@ import { LIMITS, type RateClass } from "@talos/contracts";
 import type { PolicyHandle, RequestFacts } from "@talos/core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { AdmitAsk, Admitted } from "../../durable-objects/types.ts";
-import { admit, forgetLeases, releaseSlot } from "./admission.ts";
+import { admit, endSlot, forgetLeases } from "./admission.ts";
 import type { Asker } from "./asker.ts";
+import { GIVE_BACK_MS } from "./given-back.ts";
 
 const rate = (name: string): RateClass => ({
   ...{ name, capacity: 1_000, refill_per_second: 1, link_share_percent: 50, concurrency: 9 },
@@ -94,10 +95,18 @@ describe("reads under a MAC", () => {
 describe("a slot", () => {
   /** Ends the wait of the one who keeps a slot, `true` for time that passed. */
   let wake: ((passed: boolean) => void)[] = [];
+  /** Ends the wait of a slot that goes back. */
+  let back: (() => void)[] = [];
   beforeEach(() => {
     wake = [];
+    back = [];
     vi.stubGlobal("scheduler", {
-      wait: (ms: number, { signal }: { signal: AbortSignal }) => {
+      wait: (ms: number, options?: { signal: AbortSignal }) => {
+        if (options === undefined) {
+          expect(ms).toBe(GIVE_BACK_MS);
+          return new Promise<void>((resolve) => void back.push(resolve));
+        }
+        const { signal } = options;
         expect(ms).toBe(LIMITS.slot_keep_ms);
         return new Promise<void>((resolve, reject) => {
           wake.push((passed) => (passed ? resolve() : reject(new Error("aborted"))));
@@ -122,10 +131,30 @@ describe("a slot", () => {
     await pass();
     expect(gate.keep.mock.calls).toEqual(Array.from({ length: 3 }, () => ["slot", 60_000]));
     expect(log).toHaveBeenCalledWith("warn", "admission.keep_failed", expect.anything());
-    await releaseSlot(asker, slot);
+    endSlot(asker, slot);
+    expect(gate.release).not.toHaveBeenCalled(); // an admission may take it along
+    back[0]!();
     await Promise.all(behind); // nothing waits any more
     expect(gate.keep).toHaveBeenCalledTimes(3);
     expect(gate.release).toHaveBeenCalledExactlyOnceWith("slot");
+  });
+
+  it("goes back with the next admission at its gate, and again by itself when nobody knows whether that arrived", async () => {
+    const { gate, asker } = world();
+    endSlot(asker, await taken(asker));
+    await admit(asker, policy, read({ form: "signed" }));
+    expect(gate.admit.mock.lastCall![0]).toMatchObject({ freed: ["slot"] });
+    await admit(asker, policy, read({ form: "signed" }));
+    expect(gate.admit.mock.lastCall![0].freed).toBeUndefined();
+
+    endSlot(asker, await taken(asker));
+    gate.admit.mockRejectedValueOnce(new Error("down"));
+    await expect(admit(asker, policy, read({ form: "signed" }))).rejects.toMatchObject({
+      code: "admission.unavailable",
+    });
+    expect(gate.release).not.toHaveBeenCalled();
+    for (const done of back) done();
+    await vi.waitFor(() => expect(gate.release).toHaveBeenCalledExactlyOnceWith("slot"));
   });
 
   it("that the gate gave to another is not kept any more, and that is said", async () => {

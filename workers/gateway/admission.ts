@@ -9,6 +9,7 @@ import { PublicError } from "../shared/errors.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
 import type { Asker } from "./asker.ts";
+import { GIVE_BACK_MS, GivenBack } from "./given-back.ts";
 import { codeOr } from "./in-force.ts";
 import { type Asking, leaseKey, Leases } from "./lease.ts";
 
@@ -27,6 +28,9 @@ export const gateName = (tenant: string, rootLink: string): string => `${tenant}
 
 /** Leases of this isolate. A new isolate has none, and the gate ends what an old one held. */
 const leases = new Leases(() => crypto.randomUUID());
+
+/** Slots of calls of this isolate that are over. Should it die, the gate frees them when their time is over. */
+const givenBack = new GivenBack();
 
 /** Know nothing of leases, as a new isolate does. */
 export const forgetLeases = (): void => leases.forget();
@@ -125,12 +129,15 @@ async function askGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<void>
 
 /** @throws `admission.unavailable` */
 async function callGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<Admitted> {
-  const asked = (async () => asker.env.CAPABILITY_GATES.getByName(gate).admit(ask))();
+  const freed = givenBack.take(gate);
+  const whole = freed.length === 0 ? ask : { ...ask, freed };
+  const asked = (async () => asker.env.CAPABILITY_GATES.getByName(gate).admit(whole))();
   try {
     const admitted = await within(asked);
     if (typeof admitted?.ok !== "boolean") throw new Error("no answer of a gate");
     return admitted;
   } catch (cause) {
+    if (freed.length > 0) giveBack(asker, gate, freed); // whether it arrived nobody knows, and twice is no harm
     // Admitted too late, or with its answer lost, it holds a slot that nobody uses: without this, until its time is over.
     const { slot } = ask;
     if (slot !== undefined) {
@@ -138,7 +145,7 @@ async function callGate(asker: Asker, gate: string, ask: AdmitAsk): Promise<Admi
         () => undefined,
         () => undefined, // its failure is the cause below
       );
-      asker.waitUntil(late.then(() => releaseSlot(asker, { gate, id: slot.id })));
+      asker.waitUntil(late.then(() => free(asker, gate, [slot.id])));
     }
     throw new TalosError("admission.unavailable", { gate }, { cause });
   }
@@ -172,13 +179,27 @@ function passes(ms: number, signal: AbortSignal): Promise<boolean> {
   );
 }
 
-/** Free a slot. A gate that cannot be asked frees it by itself when its time is over. */
-export async function releaseSlot(asker: Asker, slot: Pick<Slot, "gate" | "id"> & Partial<Slot>): Promise<void> {
-  slot.over?.abort();
+/** The call of this slot is over: it goes back with the next admission at its gate, or by itself a moment later. */
+export function endSlot(asker: Asker, { gate, id, over }: Slot): void {
+  over.abort();
+  giveBack(asker, gate, [id]);
+}
+
+function giveBack(asker: Asker, gate: string, ids: readonly string[]): void {
+  if (givenBack.add(gate, ids)) asker.waitUntil(giveBackSoon(asker, gate));
+}
+
+async function giveBackSoon(asker: Asker, gate: string): Promise<void> {
+  await scheduler.wait(GIVE_BACK_MS);
+  for (let ids = givenBack.take(gate); ids.length > 0; ids = givenBack.take(gate)) await free(asker, gate, ids);
+}
+
+/** Free slots. A gate that cannot be asked frees them by itself when their time is over. */
+async function free(asker: Asker, gate: string, ids: readonly string[]): Promise<void> {
   try {
-    await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(slot.gate).release(slot.id)));
+    await within(Promise.resolve(asker.env.CAPABILITY_GATES.getByName(gate).release(...ids)));
   } catch (error) {
-    asker.config.log("warn", "admission.release_failed", { gate: slot.gate, error });
+    asker.config.log("warn", "admission.release_failed", { gate, error });
   }
 }
 

@@ -27,7 +27,7 @@ import {
 } from "@talos/core";
 import { PublicError } from "../shared/errors.ts";
 import type { AppContext } from "../shared/ports.ts";
-import { admit, releaseSlot, type Slot } from "./admission.ts";
+import { admit, endSlot, type Slot } from "./admission.ts";
 import { configOf } from "./config.ts";
 import { counters } from "./counters.ts";
 import type { Generation } from "./generation.ts";
@@ -244,7 +244,7 @@ export function release(evaluation: Evaluation): void {
   generation.release();
   if (slot === undefined) return;
   delete evaluation.slot;
-  asker.waitUntil(releaseSlot(asker, slot));
+  endSlot(asker, slot);
 }
 
 /**
