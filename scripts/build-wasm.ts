@@ -141,13 +141,12 @@ function build(module: Module): Map<string, Buffer> {
     execFileSync("wasm-pack", args, { env, stdio: ["ignore", "inherit", "inherit"] });
 
     const raw = join(out, `${name}_bg.wasm`);
-    execFileSync(
-      "wasm-opt",
-      ["-Oz", "--enable-simd", "--converge", "--strip-debug", "--strip-producers", raw, "-o", raw],
-      {
-        env: ENV,
-      },
-    );
+    // Nothing lives in the first kilobyte: the stack ends there, data begin above it. So a constant may be added to an
+    // address by the load itself; an address below zero then traps instead of meeting the stack's end.
+    const assumed = ["--low-memory-unused"];
+    const stripped = ["--strip-debug", "--strip-producers"];
+    const options = ["-Os", "--converge", "--enable-simd", ...assumed, ...stripped];
+    execFileSync("wasm-opt", [...options, raw, "-o", raw], { env: ENV });
     const output = [`${name}.js`, `${name}.d.ts`, `${name}_bg.wasm`, `${name}_bg.wasm.d.ts`];
     const files = new Map(output.map((file) => [file, readFileSync(join(out, file))]));
     const wasm = files.get(`${name}_bg.wasm`)!;

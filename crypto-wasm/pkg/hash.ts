@@ -1,2 +1,2 @@
 /** Written by `npm run wasm`. base64url SHA-256 of talos_core_bg.wasm; tickets and receipts name it. */
-export const CORE_HASH = "NWhNVQXLZcTi_ujLjy76BMoMCkU7dcV3Fry9amPxS68";
+export const CORE_HASH = "4_jEnxJ0x0pOwPgaVbJZ0GmCP5RjwAxje8ca8j3mxD4";
