@@ -143,8 +143,20 @@ async function macCases(given: Given, { policy, filter, tickets }: Site): Promis
       return { ...unproven, headers: { ...unproven.headers, ...proof } };
     });
   };
+  const leaf = leafLoad(given.grants);
+  const { need } = given.needs.find(({ allow }) => allow)!;
   return {
+    // The signature base at hand and the key imported: a MAC by the platform, the decision by the core.
     mac_decision: {
+      async run(n) {
+        for (let i = 0; i < n; i += 1) {
+          must(await crypto.subtle.verify("HMAC", key, tag, message), "a MAC");
+          must(decideLeaf(leaf, need) === 0, "an allowed read");
+        }
+      },
+    },
+    // The whole path of the core, from the parts of a fresh request: frame, ticket, digest, base, MAC, window, all steps.
+    "part.mac_read": {
       prepare,
       run(n) {
         must(requests.length === n, "prepared requests");
@@ -155,7 +167,7 @@ async function macCases(given: Given, { policy, filter, tickets }: Site): Promis
       },
     },
     // The same with what the record needs of it, and the event that is recorded.
-    "part.mac_decision_recorded": {
+    "part.mac_read_recorded": {
       prepare,
       run(n) {
         must(requests.length === n, "prepared requests");
