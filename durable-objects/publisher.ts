@@ -34,6 +34,9 @@ const LEVELS = [0, 1, 2, 3, 4, 5, 6];
 /** How long one look into the bucket, or one file into it, may take. */
 const ATTEMPT_MS = 15_000;
 
+/** Files on their way to the bucket at once; the platform opens six connections for a request or an alarm. */
+const FILES_AT_ONCE = 4;
+
 const utf8 = new TextEncoder();
 
 /** The published head is ahead of the rows, or not of their tree. Final until an operator acts. */
@@ -145,7 +148,7 @@ export class Publisher {
     const sealed = tree.sealed()!;
     const before = tree.published();
     const head = await this.#next(sealed, before);
-    await Promise.all([...this.#files(before?.size ?? 0, head.size)].map(({ path, bytes }) => this.#put(path, bytes)));
+    await this.#putAll(this.#files(before?.size ?? 0, head.size));
 
     const text = checkpointText(sealed.origin, head);
     const signed = note(text, [await this.#sign(sealed.origin, text)]);
@@ -174,6 +177,14 @@ export class Publisher {
     if (before !== undefined)
       checkConsistency({ old: before, head, hashes: await consistencyProof(before.size, size, read) });
     return head;
+  }
+
+  /** A few at a time, each read when its turn comes: appends that wait for the object get theirs in between. */
+  async #putAll(files: Iterable<{ path: string; bytes: Uint8Array }>): Promise<void> {
+    const writer = async (): Promise<void> => {
+      for (const { path, bytes } of files) await this.#put(path, bytes); // one generator for all; a failure ends it
+    };
+    await Promise.all(Array.from({ length: FILES_AT_ONCE }, writer));
   }
 
   /** Every tile and bundle that the tree of `size` leaves has and the one of `before` had not. */

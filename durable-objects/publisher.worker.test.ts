@@ -110,6 +110,24 @@ describe("publishing", () => {
     });
   });
 
+  it("has a few files at once on their way, however many there are", async () => {
+    await append(1_500);
+    let [now, most] = [0, 0];
+    await rebind({
+      get: (...args: [string]) => bucket().get(...args),
+      put: async (...args: Put) => {
+        now += 1;
+        most = Math.max(most, now);
+        const done = await bucket().put(...args);
+        now -= 1;
+        return done;
+      },
+    } as unknown as R2Bucket);
+    await log.flush();
+    expect((await published()).size).toBe(1_500);
+    expect(most).toBe(4);
+  });
+
   it("goes on after an eviction, keeps its name, and writes nothing when there is nothing new", async () => {
     await append(3);
     await log.flush();
