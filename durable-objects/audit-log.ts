@@ -15,7 +15,16 @@
 import { DurableObject } from "cloudflare:workers";
 import { LIMITS, TalosError } from "@talos/contracts";
 import { jwsSignNative, leafHash } from "@talos/core";
-import { type BatchFacts, decodeBatch, type Entry, encodeBatch, faultOf, promisePayload } from "./batch.ts";
+import {
+  type BatchFacts,
+  decodeBatch,
+  type Entry,
+  encodeBatch,
+  faultOf,
+  type Offered,
+  offeredBy,
+  promisePayload,
+} from "./batch.ts";
 import type { Env } from "./env.ts";
 import { Followers } from "./followers.ts";
 import { follows } from "./head-order.ts";
@@ -26,16 +35,7 @@ import { Outbox } from "./outbox.ts";
 import { logOrigin, Publisher } from "./publisher.ts";
 import type { LogSlice } from "./sink-types.ts";
 import { TreeStore } from "./tree-store.ts";
-import type {
-  AppendAsk,
-  Appended,
-  AppendEvent,
-  HeadMark,
-  LastHead,
-  LoggedEvent,
-  LogStatus,
-  ProjectorPort,
-} from "./types.ts";
+import type { AppendAsk, Appended, HeadMark, LastHead, LoggedEvent, LogStatus, ProjectorPort } from "./types.ts";
 
 /** Beyond this the log refuses instead of meeting the platform's bound (10 GB an object) in the middle of a write. */
 const MAX_BYTES = 9_000_000_000;
@@ -116,11 +116,13 @@ export class AuditLog extends DurableObject<Env> {
 
   /** Check, compare, number and write, without awaiting. */
   #append(ask: AppendAsk): { ok: true; stored: Stored[] } | (Appended & { ok: false }) {
-    const fault = faultOf(ask.events, leafHash);
+    const events = offeredBy(ask);
+    if (events === undefined) return { ok: false, code: "LIMIT_EXCEEDED" };
+    const fault = faultOf(events, leafHash);
     if (fault !== undefined) return { ok: false, ...fault };
     const nowMs = Date.now();
     const kid = primaryKey(keysetsOf(this.env, nowMs), "promise").kid;
-    const sorted = this.#sort(ask.events);
+    const sorted = this.#sort(events);
     if ("conflict" in sorted) return { ok: false, code: "audit.event_conflict", event_id: sorted.conflict };
     const { fresh, known } = sorted;
     if (fresh.length > 0) {
@@ -138,7 +140,7 @@ export class AuditLog extends DurableObject<Env> {
       this.#arm(nowMs);
       this.#followers.stir();
     }
-    return { ok: true, stored: ask.events.map((event) => known.get(event.event_id)!) };
+    return { ok: true, stored: events.map((event) => known.get(event.event_id)!) };
   }
 
   /**
@@ -259,8 +261,8 @@ export class AuditLog extends DurableObject<Env> {
   }
 
   /** Which events are new, each once, and what is known of the others; or the id of one that has another leaf. */
-  #sort(events: readonly AppendEvent[]): { fresh: AppendEvent[]; known: Map<string, Stored> } | { conflict: string } {
-    const fresh = new Map<string, AppendEvent>();
+  #sort(events: readonly Offered[]): { fresh: Offered[]; known: Map<string, Stored> } | { conflict: string } {
+    const fresh = new Map<string, Offered>();
     const known = this.#find(events.map(({ event_id }) => event_id));
     for (const event of events) {
       const { event_id, leaf_hash } = event;
@@ -272,7 +274,7 @@ export class AuditLog extends DurableObject<Env> {
   }
 
   /** All rows of one append. A list goes into SQLite as one value: a statement for each event costs more than its row. */
-  #write(events: readonly AppendEvent[], facts: BatchFacts, head: HeadMark | undefined): void {
+  #write(events: readonly Offered[], facts: BatchFacts, head: HeadMark | undefined): void {
     const { sql } = this.ctx.storage;
     this.ctx.storage.transactionSync(() => {
       const { first_seq, time_ms, max_delay_seconds, kid } = facts;

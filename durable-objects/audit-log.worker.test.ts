@@ -4,6 +4,7 @@ import { b64uDecode, b64uEncode, jwsSign, jwsVerify, leafHash, publicKey, uuidv7
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { testDatabase } from "../test/durable-objects/projector.ts";
 import type { AuditLog } from "./audit-log.ts";
+import { encodeBatch } from "./batch.ts";
 import type { AppendAsk, Appended, AppendEvent } from "./types.ts";
 
 let log: DurableObjectStub<AuditLog>;
@@ -89,6 +90,22 @@ describe("append", () => {
     expect((await log.get(events[2]!.event_id))?.promise).toBe(expected[2]);
     expect(await log.append({ events, promises: 1 })).toMatchObject({ ok: true, promises: expected.slice(0, 1) });
     expect((await appended(events)).promises).toEqual(expected);
+  });
+
+  it("takes the same events as one text, and believes it no more than a list", async () => {
+    const events = [event(), event({ text: "é\u2028" })];
+    const { promises, seqs } = await appended(events);
+    expect(await log.append({ events: encodeBatch(events) })).toEqual({ ok: true, promises, seqs });
+    const more = [event(), event()];
+    expect(await log.append({ events: encodeBatch(more), promises: 0 })).toMatchObject({ ok: true, seqs: [2, 3] });
+    expect((await log.get(more[1]!.event_id))?.body).toBe(more[1]!.body);
+    const [one, other] = [event(), event()];
+    for (const text of ["", "\n", encodeBatch([one]).replace(" ", ""), encodeBatch([{ ...one, body: other.body }])]) {
+      expect(await log.append({ events: text, promises: 0 })).toMatchObject({ ok: false, code: "contract.invalid" });
+    }
+    const long = "x".repeat(LIMITS.audit_batch_bytes + LIMITS.audit_batch_events * 128 + 1);
+    expect(await log.append({ events: long, promises: 0 })).toEqual({ ok: false, code: "LIMIT_EXCEEDED" });
+    expect((await log.status()).next_seq).toBe(4);
   });
 
   it("refuses a known id with another leaf, and then appends nothing of the whole batch", async () => {

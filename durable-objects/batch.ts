@@ -5,7 +5,7 @@
  */
 import { type AuditPromise, LIMITS } from "@talos/contracts";
 import { isUuidV7 } from "./uuid.ts";
-import type { AppendEvent } from "./types.ts";
+import type { AppendAsk, AppendEvent } from "./types.ts";
 
 export interface Entry {
   event_id: string;
@@ -38,6 +38,18 @@ export function decodeBatch(text: string): Entry[] {
   });
 }
 
+/** An event as the log takes it: nothing of it is believed before {@link faultOf} has looked. */
+export type Offered = Entry & Pick<AppendEvent, "salts">;
+
+/** A line is two fields of fixed width and a body, so a text beyond this holds too many events, or too large ones. */
+const TEXT_CHARACTERS = LIMITS.audit_batch_bytes + LIMITS.audit_batch_events * 128;
+
+/** The events of an ask, or none where the text is longer than any that may be appended. */
+export function offeredBy({ events }: Pick<AppendAsk, "events">): readonly Offered[] | undefined {
+  if (typeof events !== "string") return events;
+  return events.length > TEXT_CHARACTERS ? undefined : decodeBatch(events);
+}
+
 /** The payload of the promise for the event at `seq`. Source: contracts/spec/audit.md#promise. */
 export function promisePayload(log: string, facts: BatchFacts, seq: number, entry: Entry): AuditPromise {
   const { time_ms, max_delay_seconds } = facts;
@@ -50,7 +62,7 @@ export type Fault = { code: "contract.invalid" | "LIMIT_EXCEEDED"; event_id?: st
  * What is wrong with an append, if anything: sizes and shapes that the rows rely on.
  * @param leafHash RFC 6962 leaf hash of a body, base64url; a promise speaks of the leaf, so the log computes it itself
  */
-export function faultOf(events: readonly AppendEvent[], leafHash: (body: Uint8Array) => string): Fault | undefined {
+export function faultOf(events: readonly Offered[], leafHash: (body: Uint8Array) => string): Fault | undefined {
   if (events.length === 0) return { code: "contract.invalid" };
   if (events.length > LIMITS.audit_batch_events) return { code: "LIMIT_EXCEEDED" };
   let bytes = 0;

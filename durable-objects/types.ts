@@ -61,8 +61,11 @@ export interface HeadMark {
 }
 
 export interface AppendAsk {
-  /** 1..`audit_batch_events` */
-  events: AppendEvent[];
+  /**
+   * 1..`audit_batch_events`; or, where none has salts, the text of the row that they make (`encodeBatch`): one string
+   * crosses at the price of one, where each event costs as much as five.
+   */
+  events: AppendEvent[] | string;
   /** set by TenantHead only */
   head?: HeadMark;
   /**

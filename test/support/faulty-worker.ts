@@ -5,6 +5,7 @@
  */
 import { type Keysets, LIMITS } from "@talos/contracts";
 import { AuditLog as RealLog } from "../../durable-objects/audit-log.ts";
+import { offeredBy } from "../../durable-objects/batch.ts";
 import { CapabilityGate as RealGate } from "../../durable-objects/capability-gate.ts";
 import { TenantHead as RealHead } from "../../durable-objects/tenant-head.ts";
 import type { AppendAsk, Appended } from "../../durable-objects/types.ts";
@@ -88,11 +89,12 @@ export class AuditLog extends RealLog {
     super(ctx, current(env));
   }
   override append(ask: AppendAsk): Promise<Appended> {
-    const outcome = ask.events.some(({ body }) => body.includes('"kind":"outcome"'));
+    const events = offeredBy(ask)!;
+    const outcome = events.some(({ body }) => body.includes('"kind":"outcome"'));
     return as(outcome ? "log.outcome" : "log.other", { ok: true }, () =>
       as("log", { ok: true }, async () => {
         const answer = await super.append(ask);
-        if (answer.ok) recorded.push(...ask.events.map(({ body }) => body));
+        if (answer.ok) recorded.push(...events.map(({ body }) => body));
         return answer;
       }),
     );

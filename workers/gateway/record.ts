@@ -6,6 +6,7 @@
  */
 import { LIMITS, TalosError } from "@talos/contracts";
 import { b64uEncode, sealEvent } from "@talos/core";
+import { encodeBatch } from "../../durable-objects/batch.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
 import type { Draft } from "./events.ts";
@@ -40,11 +41,10 @@ export function entryOf(draft: Draft, salts: Readonly<Record<string, Uint8Array>
  */
 export async function append(asker: Asker, entries: Entry[], promises: number): Promise<string[]> {
   counters.log_appends += 1;
+  const events = entries.some(({ salts }) => salts !== undefined) ? entries : encodeBatch(entries);
   let answer: Awaited<ReturnType<ReturnType<Asker["env"]["AUDIT_LOGS"]["getByName"]>["append"]>>;
   try {
-    answer = await within(
-      Promise.resolve(asker.env.AUDIT_LOGS.getByName(asker.tenant).append({ events: entries, promises })),
-    );
+    answer = await within(Promise.resolve(asker.env.AUDIT_LOGS.getByName(asker.tenant).append({ events, promises })));
     // What is no answer of a log promises nothing.
     if (typeof answer?.ok !== "boolean" || (answer.ok && answer.promises?.length !== promises)) {
       throw new Error("not the promises that were asked for");
