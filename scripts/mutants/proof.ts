@@ -97,7 +97,7 @@ export const proof: Area[] = [
       swap("a method at all", "self.method.is_empty()", "false"),
       swap(
         "the target URI is visible ASCII without fragment",
-        "uri.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#')",
+        "bytes::visible(uri.as_bytes()) && !uri.contains('#')",
         "true",
       ),
       swap("a query is not empty", "uri.find('?').is_some_and(|at| at + 1 == uri.len())", "false"),
@@ -122,6 +122,24 @@ export const proof: Area[] = [
       swap("the base holds each name", "base.push_str(name)", "()"),
       swap("the base holds each value", "base.push_str(value)", "()"),
       swap("the base holds the parameters", "base.push_str(signature_params)", "()"),
+    ],
+  },
+  {
+    file: "crypto-wasm/base/src/bytes.rs",
+    by: "lib bytes::",
+    mutants: [
+      swap("every word of a header is looked at", "strange & HIGH == 0", "true"),
+      swap("and what is left of it", "rest.iter().all(u8::is_ascii_graphic)", "true"),
+      swap(
+        "a ticket is the same in every word",
+        ".all(|(word, other)| u64::from_le_bytes(*word) == u64::from_le_bytes(*other))",
+        ".all(|_| true)",
+      ),
+      swap("and in what is left of it", "rest == other_rest", "true"),
+      swap("and in its length", "left.len() == right.len()", "true"),
+      swap("a quote ends what is plain", "zero(word ^ each(b'\"'))", "0"),
+      swap("a backslash ends what is plain", "zero(word ^ each(b'\\\\'))", "0"),
+      swap("a control ends what is plain", "(«control» |", "0"),
     ],
   },
   {
@@ -173,7 +191,7 @@ export const proof: Area[] = [
     file: "crypto-wasm/core/src/tickets.rs",
     by: "suite authorize::",
     mutants: [
-      swap("an opened ticket is known by its whole text", "*open.text == *text", "true"),
+      swap("an opened ticket is known by its whole text", "bytes::same(open.text.as_bytes(), text.as_bytes())", "true"),
       swap("and by the keyring that opened it", "open.ring == ring", "true"),
       swap("which holders are did:web", "did::key_of(sub)?.is_none()", "false"),
       swap("opened tickets are bounded", "self.tickets.len() >= self.most", "false"),

@@ -30,12 +30,17 @@ fn digit(byte: u8) -> Result<u32, Error> {
 /// The text of `bytes`.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    encode_in(ALPHABET, bytes)
+}
+
+/// The text of `bytes` in these digits, without padding.
+pub(crate) fn encode_in(alphabet: &[u8; 64], bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4 + 2);
     for chunk in bytes.chunks(3) {
         let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for index in 0..=chunk.len() {
             let value = (group >> (18 - 6 * index)) & 63;
-            text.push(char::from(ALPHABET.get(value as usize).copied().unwrap_or(b'A'))); // value < 64
+            text.push(char::from(alphabet.get(value as usize).copied().unwrap_or(b'A'))); // value < 64
         }
     }
     text

@@ -8,6 +8,7 @@
 )]
 
 pub mod b64;
+pub mod bytes;
 pub mod contain;
 pub mod contract;
 pub mod decide;

@@ -5,17 +5,12 @@
 
 use crate::{Code, Error, b64};
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// base64 (RFC 4648 §4) with padding.
 #[must_use]
 pub fn base64(bytes: &[u8]) -> String {
-    let mut text: String = b64::encode(bytes)
-        .chars()
-        .map(|c| match c {
-            '-' => '+',
-            '_' => '/',
-            other => other,
-        })
-        .collect();
+    let mut text = b64::encode_in(ALPHABET, bytes);
     while !text.len().is_multiple_of(4) {
         text.push('=');
     }

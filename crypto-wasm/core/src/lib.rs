@@ -9,7 +9,7 @@
 )]
 
 pub use talos_base::{
-    Code, Error, b64, contain, contract, decide, error, grant, hash, json, limits, need, path, structured, table,
+    Code, Error, b64, bytes, contain, contract, decide, error, grant, hash, json, limits, need, path, structured, table,
 };
 
 pub mod attenuate;

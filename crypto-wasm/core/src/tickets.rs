@@ -13,7 +13,7 @@ use crate::revocation::Items;
 use crate::seal::Keyring;
 use crate::table::Spread;
 use crate::ticket::Ticket;
-use crate::{Code, Error, did};
+use crate::{Code, Error, bytes, did};
 
 /// A ticket and what is derived from it once.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl OpenTickets {
         self.uses += 1;
         if let Some((used, open)) = self.tickets.get_mut(&name)
             && open.ring == ring
-            && *open.text == *text
+            && bytes::same(open.text.as_bytes(), text.as_bytes())
         {
             *used = self.uses;
             return Ok(Rc::clone(open));

@@ -1,6 +1,6 @@
 //! The canonical printer, RFC 8785.
 
-use crate::table;
+use crate::{bytes, table};
 use core::fmt::Write;
 
 use super::Value;
@@ -128,16 +128,16 @@ fn write_str(text: &str, out: &mut String) {
     out.push('"');
     // What needs no escape is copied in runs; escaped are ASCII characters only, so this cuts no character in two.
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-        let (plain, more) = rest.split_at_checked(at).unwrap_or((rest, ""));
+    loop {
+        let (plain, more) = rest.split_at_checked(bytes::plain(rest.as_bytes())).unwrap_or((rest, ""));
         out.push_str(plain);
         let mut more = more.chars();
-        if let Some(character) = more.next() {
-            write_escaped(character, out);
-        }
+        let Some(character) = more.next() else {
+            break;
+        };
+        write_escaped(character, out);
         rest = more.as_str();
     }
-    out.push_str(rest);
     out.push('"');
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Entry<'a> {
     pub(super) class: Class,
     pub(super) rate_class: &'a str,
     knows_action: bool,
-    resource: ResourceFrom,
+    resource: &'a ResourceFrom,
 }
 
 /// The rate class of what the registry does not say: a refusal has to be admitted too.
@@ -41,17 +41,17 @@ pub(super) fn entry<'a>(policy: &'a Policy, call: &Call) -> Option<Entry<'a>> {
             class: Class::of(surface.class.unwrap_or_default()).unwrap_or(Class::Read),
             rate_class: surface.rate_class.filter(|class| *class != "registry").unwrap_or(RATE_READ),
             knows_action: surface.action == Some(call.action.as_str()),
-            resource: ResourceFrom::Nowhere,
+            resource: &ResourceFrom::Nowhere,
         }
     } else if let Some(tool) = policy.registry.tool(&call.tool) {
         Entry {
             class: tool.class,
             rate_class: &tool.rate_class,
             knows_action: tool.takes(&call.action),
-            resource: tool.resource.clone(),
+            resource: &tool.resource,
         }
     } else if policy.unregistered_destructive && policy.registry.server(server_of(&call.tool)).is_some() {
-        let resource = ResourceFrom::Nowhere;
+        let resource = &ResourceFrom::Nowhere;
         Entry { class: Class::Destructive, rate_class: RATE_READ, knows_action: true, resource }
     } else {
         return None;
@@ -86,7 +86,7 @@ pub(super) fn rate_classes<'a>(policy: &'a Policy, surface: &Surface, about: &Ab
 /// The need of a call, borrowed from it.
 pub(super) fn need<'a>(call: &'a Call, entry: &Entry<'_>) -> Need<'a> {
     let args = Args::new(&call.args);
-    let resource = match (&call.place, &entry.resource) {
+    let resource = match (&call.place, entry.resource) {
         (Place::Message(named), _) | (Place::Beside(named), ResourceFrom::Explicit) => {
             named.as_deref().filter(|text| is_path(text)).map_or(Resource::Bad, Resource::Path)
         }

@@ -6,7 +6,7 @@ use super::invalid;
 use crate::contract::limits::{CHAIN_BYTES, COVERED_HEADER_BYTES, TARGET_URI_BYTES};
 use crate::hash::sha256;
 use crate::structured::{base64, base64_decode};
-use crate::{Code, Error};
+use crate::{Code, Error, bytes};
 
 /// Bytes of the longer credential, the chain.
 const CREDENTIAL_BYTES: usize = CHAIN_BYTES;
@@ -72,6 +72,10 @@ fn header_value<'a>(name: &str, value: &'a str, most_bytes: usize) -> Result<&'a
     if value.len() > most_bytes {
         return Err(Error::limit("a header that is too long").at(name));
     }
+    // Most have no space at all.
+    if bytes::visible(value.as_bytes()) {
+        return Ok(value);
+    }
     let mut before = 0;
     let clean = value.bytes().all(|byte| {
         let fits = matches!(byte, b' '..=b'~') && !(byte == b' ' && before == b' ');
@@ -125,7 +129,7 @@ impl<'a> Parts<'a> {
         }
         let uri = self.target_uri;
         // The serialisation of a URL has no space and nothing outside ASCII; a fragment is not sent, an empty query is none.
-        let clean = !uri.is_empty() && uri.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#');
+        let clean = !uri.is_empty() && bytes::visible(uri.as_bytes()) && !uri.contains('#');
         if !clean || uri.find('?').is_some_and(|at| at + 1 == uri.len()) {
             return Err(invalid("@target-uri"));
         }
