@@ -9,6 +9,7 @@ const core = join(root, "crypto-wasm");
 const steps: { name: string; command: string; args: string[]; cwd?: string; needsCargo?: boolean }[] = [
   { name: "generated contracts are up to date", command: "node", args: ["scripts/contracts.ts", "--check"] },
   { name: "types of what runs in workerd", command: "tsc", args: ["-p", "tsconfig.json"] },
+  { name: "types of tests that run in workerd", command: "tsc", args: ["-p", "tsconfig.worker-tests.json"] },
   { name: "types of what runs in Node", command: "tsc", args: ["-p", "tsconfig.node.json"] },
   { name: "style", command: "biome", args: ["ci", "."] },
   {
