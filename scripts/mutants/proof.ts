@@ -126,15 +126,11 @@ export const proof: Area[] = [
   },
   {
     file: "crypto-wasm/base/src/bytes.rs",
-    by: "lib bytes::",
+    by: "base bytes::",
     mutants: [
       swap("every word of a header is looked at", "strange & HIGH == 0", "true"),
       swap("and what is left of it", "rest.iter().all(u8::is_ascii_graphic)", "true"),
-      swap(
-        "a ticket is the same in every word",
-        ".all(|(word, other)| u64::from_le_bytes(*word) == u64::from_le_bytes(*other))",
-        ".all(|_| true)",
-      ),
+      swap("a ticket is the same in every word", "u64::from_le_bytes(*word) == u64::from_le_bytes(*other)", "true"),
       swap("and in what is left of it", "rest == other_rest", "true"),
       swap("and in its length", "left.len() == right.len()", "true"),
       swap("a quote ends what is plain", "zero(word ^ each(b'\"'))", "0"),

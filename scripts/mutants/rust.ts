@@ -95,7 +95,17 @@ export async function buildRust(jobs: readonly Job[], tree: string): Promise<Run
 
 function compile(tree: string): Map<string, string> {
   const env = toolEnv({ CARGO_TARGET_DIR: join(root, "crypto-wasm/target/mutants"), RUSTFLAGS: "--cap-lints=allow" });
-  const args = ["test", "--locked", "--no-run", "--quiet", "-p", "talos-core", "--message-format=json"];
+  const args = [
+    "test",
+    "--locked",
+    "--no-run",
+    "--quiet",
+    "-p",
+    "talos-base",
+    "-p",
+    "talos-core",
+    "--message-format=json",
+  ];
   const { status, stdout, error } = spawnSync("cargo", args, {
     cwd: join(tree, "crypto-wasm"),
     env,
@@ -115,7 +125,8 @@ function compile(tree: string): Map<string, string> {
   const binaries = new Map<string, string>();
   for (const { reason, executable, target } of lines) {
     if (reason !== "compiler-artifact" || !executable) continue;
-    const name = target.kind.includes("test") ? target.name : "lib";
+    const unit = target.name === "talos_base" ? "base" : "lib";
+    const name = target.kind.includes("test") ? target.name : unit;
     // Out of the target folder, where another run would replace them.
     copyFileSync(executable, join(tree, name));
     binaries.set(name, join(tree, name));
