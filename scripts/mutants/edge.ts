@@ -26,6 +26,7 @@ export const edge: Area[] = [
       ),
       swap("no room for a nonce is a refusal", "nonces + more.nonces <= LIMITS.gate_nonces", "true"),
       swap("no room for a bucket is a refusal", "buckets + more.buckets <= LIMITS.gate_buckets &&", ""),
+      swap("a slot that comes back is free", "if (freed.length > 0) this.release(...freed);", ""),
       swap("a slot that is not free", "freeMs > nowMs", "false"),
       swap("slots of one class", "class = ? AND id <> ?", "? <> '' AND id <> ?"),
       swap("an ask that no request asks", "if («!sound») throw", "false"),
