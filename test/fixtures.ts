@@ -9,6 +9,7 @@ import {
   b64uEncode,
   type ChildClaims,
   didKey,
+  inspectChain,
   issueLink,
   jwsSign,
   macRequest,
@@ -175,10 +176,11 @@ export function narrow(
   over: Partial<ChildClaims> = {},
 ): string {
   const now = nowSeconds();
+  const parent = inspectChain(chain).links.at(-1)!.claims;
   const claims: ChildClaims = {
     sub: to.did,
     holder_x: to.x,
-    exp: now + 1_800,
+    exp: Math.min(now + 1_800, parent.exp), // the parent may have been narrowed in the second before
     iat: now,
     jti: newUuid(),
     grants,
