@@ -140,7 +140,7 @@ export const proof: Area[] = [
   },
   {
     file: "crypto-wasm/base/src/structured.rs",
-    by: "lib structured:: proof::",
+    by: "base structured::",
     mutants: [
       swap("base64: padding", "if «!text.len().is_multiple_of(4)» || padding", "false"),
       swap("base64: at most two =", "padding > 2", "false"),
