@@ -6,6 +6,7 @@
 import { module } from "#load-log";
 import { ERRORS, type ErrorCode, TalosError } from "@talos/contracts";
 import * as wasm from "./pkg-log/talos_log.js";
+import { verifyNative } from "./verify-native.ts";
 
 wasm.initSync({ module });
 
@@ -219,14 +220,14 @@ export type Curve = (key: Uint8Array, message: Uint8Array, signature: Uint8Array
  */
 export const verifyProof = (
   args: { file: Uint8Array; leaf: Uint8Array; policy: Uint8Array },
-  curve: Curve = webCrypto,
+  curve: Curve = verifyNative,
 ) => verify(args.file, args.leaf, args.policy, curve);
 
 /**
  * Verify a signed checkpoint under a policy.
  * @throws the step that failed
  */
-export const verifyCheckpoint = (args: { note: Uint8Array; policy: Uint8Array }, curve: Curve = webCrypto) =>
+export const verifyCheckpoint = (args: { note: Uint8Array; policy: Uint8Array }, curve: Curve = verifyNative) =>
   verify(args.note, new Uint8Array(0), args.policy, curve);
 
 async function verify(file: Uint8Array, leaf: Uint8Array, policy: Uint8Array, curve: Curve): Promise<Verdict> {
@@ -251,17 +252,6 @@ async function verify(file: Uint8Array, leaf: Uint8Array, policy: Uint8Array, cu
       return { name: line.slice(space + 1), time_seconds: Number(line.slice(0, space)) };
     }),
   };
-}
-
-/** A key that is no point is a wrong one; anything else that WebCrypto throws is a failure of the runtime. */
-async function webCrypto(key: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
-  try {
-    const imported = await crypto.subtle.importKey("raw", key as BufferSource, "Ed25519", false, ["verify"]);
-    return await crypto.subtle.verify("Ed25519", imported, signature as BufferSource, message as BufferSource);
-  } catch (error) {
-    if (error instanceof DOMException && error.name === "DataError") return false;
-    throw error;
-  }
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {

@@ -2,6 +2,7 @@
 import { NO_ANSWERS } from "./types.ts";
 import type { Check, Decided, FilterHandle, KeyringHandle, PolicyHandle, RevocationAnswers, Verdict } from "./types.ts";
 import { begin, finish } from "./request.ts";
+import { verifyNative } from "./verify-native.ts";
 
 /** A second look-up can only be due to a filter that changed in between; more would be a loop. */
 const LOOKUPS = 2;
@@ -11,16 +12,7 @@ export async function verifyChecks(checks: Check[]): Promise<Verdict[]> {
   return Promise.all(checks.map(async (check) => ({ record: check.record, ok: await holds(check) })));
 }
 
-async function holds({ key, signature, message }: Check): Promise<boolean> {
-  try {
-    const imported = await crypto.subtle.importKey("raw", key as BufferSource, "Ed25519", false, ["verify"]);
-    return await crypto.subtle.verify("Ed25519", imported, signature as BufferSource, message as BufferSource);
-  } catch (error) {
-    // DataError is WebCrypto's answer to bytes that are no point; anything else is a failure of the runtime.
-    if (error instanceof DOMException && error.name === "DataError") return false;
-    throw error;
-  }
-}
+const holds = ({ key, message, signature }: Check): Promise<boolean> => verifyNative(key, message, signature);
 
 /**
  * begin → WebCrypto → finish (→ look-up → finish). Nothing of the request is kept between the steps but the frame.
