@@ -30,9 +30,9 @@ import { Followers } from "./followers.ts";
 import { follows } from "./head-order.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
-import { rowsFrom } from "./log-rows.ts";
+import { entriesIn, rowsFrom } from "./log-rows.ts";
 import { Outbox } from "./outbox.ts";
-import { logOrigin, Publisher } from "./publisher.ts";
+import { fileNames, newOrigin, Publisher } from "./publisher.ts";
 import type { LogSlice } from "./sink-types.ts";
 import { TreeStore } from "./tree-store.ts";
 import type { AppendAsk, Appended, HeadMark, LastHead, LoggedEvent, LogStatus, ProjectorPort } from "./types.ts";
@@ -79,11 +79,12 @@ export class AuditLog extends DurableObject<Env> {
     ctx.storage.sql.exec(Followers.schema);
     const tell = (id: string) => env.WEBHOOK_SINKS.getByName(`${this.#name()}/${id}`).wake();
     this.#followers = new Followers(ctx.storage.sql, this.#name(), tell);
-    this.#tree = new TreeStore(ctx.storage);
+    this.#tree = new TreeStore(ctx.storage, { entries: (first, end) => entriesIn(ctx.storage.sql, first, end) });
     this.#publisher = new Publisher({
       log: this.#name(),
       tree: this.#tree,
       bucket: () => this.env.AUDIT_TILES,
+      names: fileNames(this.#name()),
       seed: () => primaryKey(keysetsOf(this.env, Date.now()), "head").key,
     });
     ctx.blockConcurrencyWhile(async () => {
@@ -226,7 +227,7 @@ export class AuditLog extends DurableObject<Env> {
   #seal(): void {
     if (this.#publisher.state === "forked") return;
     try {
-      while (this.#tree.seal(this.#next(), logOrigin(this.env.TALOS_ORIGIN, this.#name())) > 0);
+      while (this.#tree.seal(this.#next(), () => newOrigin(this.env.TALOS_ORIGIN)) > 0);
     } catch (error) {
       const code = codeOf(error);
       if (code !== "config.incomplete") this.#publisher.state = "forked";

@@ -8,7 +8,7 @@
  * Source: contracts/spec/audit.md#sealing-and-publication.
  */
 import { LIMITS, TalosError } from "@talos/contracts";
-import { b64uDecode, publicKey } from "@talos/core";
+import { b64uDecode, b64uEncode, publicKey } from "@talos/core";
 import {
   bundle,
   bundleLeaves,
@@ -44,12 +44,33 @@ class Fork extends Error {
   override readonly name = "Fork";
 }
 
+/** Where a log's files lie. Apart, so that what is full can be locked for good and what is partial can be cleared. */
+export interface FileNames {
+  /** prefix of full tiles and bundles, without the last slash */
+  full: string;
+  /** of partial ones */
+  partial: string;
+  checkpoint: string;
+}
+
 export interface PublisherPorts {
+  /** which log this is, for whoever runs it: the tenant's name, or another kind's own */
   log: string;
   tree: TreeStore;
   bucket: () => Bucket;
+  names: FileNames;
   /** base64url seed of the key that signs heads */
   seed: () => string;
+  /**
+   * A head is known to be in the bucket. Called in the turn that writes the row, so what it writes is durable with it;
+   * also for a head that was found at a start, of which an earlier instance may not have come to say anything.
+   */
+  published?: (head: SealedHead & PublishedHead) => void;
+}
+
+/** Where the files of a tenant's log lie; another kind of log uses a prefix that is no tenant's name. */
+export function fileNames(log: string): FileNames {
+  return { full: `f/${log}`, partial: `p/${log}`, checkpoint: `c/${log}/checkpoint` };
 }
 
 export class Publisher {
@@ -125,7 +146,7 @@ export class Publisher {
   async #compare(): Promise<void> {
     const { tree } = this.#ports;
     const known = tree.published();
-    const found = await this.#ports.bucket().get(this.#checkpointName());
+    const found = await this.#ports.bucket().get(this.#ports.names.checkpoint);
     if (found === null) {
       if (known !== undefined) throw new Fork("the published head is gone");
       return;
@@ -140,7 +161,7 @@ export class Publisher {
     if (!text.startsWith(`${checkpointText(sealed.origin, { size, root })}\n`)) {
       throw new Fork("the published head is of another tree");
     }
-    tree.setPublished({ size, root, note: text, etag: found.etag });
+    this.#settle(sealed.origin, { size, root, note: text, etag: found.etag });
   }
 
   async #publish(): Promise<void> {
@@ -156,7 +177,7 @@ export class Publisher {
     const httpMetadata = { contentType: "text/plain; charset=utf-8", cacheControl: "private, no-cache" };
     const bucket = this.#ports.bucket();
     const put = await withinMs(
-      bucket.put(this.#checkpointName(), signed, { onlyIf, httpMetadata }),
+      bucket.put(this.#ports.names.checkpoint, signed, { onlyIf, httpMetadata }),
       ATTEMPT_MS,
       "a put",
     );
@@ -165,7 +186,12 @@ export class Publisher {
       this.state = "unknown";
       throw new Error("the checkpoint was replaced in between");
     }
-    tree.setPublished({ ...head, note: signed, etag: put.etag });
+    this.#settle(sealed.origin, { ...head, note: signed, etag: put.etag });
+  }
+
+  #settle(origin: string, head: PublishedHead): void {
+    this.#ports.tree.setPublished(head);
+    this.#ports.published?.({ ...head, origin });
   }
 
   /** The head to publish, shown to extend the last one by the tiles that are stored. */
@@ -233,13 +259,9 @@ export class Publisher {
     return signatureLine({ name: origin, publicKey: publicKey(seed) }, signature);
   }
 
-  #checkpointName(): string {
-    return `c/${this.#ports.log}/checkpoint`;
-  }
-
-  /** Apart, so that what is full can be locked for good and what is partial can be cleared. */
   #fileName(path: string): string {
-    return `${path.includes(".p/") ? "p" : "f"}/${this.#ports.log}/${path}`;
+    const { full, partial } = this.#ports.names;
+    return `${path.includes(".p/") ? partial : full}/${path}`;
   }
 }
 
@@ -249,9 +271,17 @@ function pkcs8(seed: Uint8Array): Uint8Array<ArrayBuffer> {
   return Uint8Array.from([...prefix, ...seed]);
 }
 
-/** The name of a deployment's log of a tenant (contracts/spec/audit.md#sealing-and-publication). */
-export function logOrigin(deployment: string | undefined, log: string): string {
+/** The host that a deployment's logs are named after. @throws `config.incomplete` without an origin of its own */
+export function logHost(deployment: string | undefined): string {
   const host = URL.canParse(deployment ?? "") ? new URL(deployment!).host : "";
   if (host === "") throw new TalosError("config.incomplete", { missing: ["TALOS_ORIGIN"] });
-  return `${host}/t/${log}/audit`;
+  return host;
+}
+
+/**
+ * A name for a new log of a tenant: drawn, because heads of it are handed to the public meta-log, which must not tell
+ * who the tenants are (contracts/spec/audit.md#sealing-and-publication).
+ */
+export function newOrigin(deployment: string | undefined): string {
+  return `${logHost(deployment)}/log/${b64uEncode(crypto.getRandomValues(new Uint8Array(16)))}`;
 }

@@ -4,6 +4,7 @@ import { b64uDecode, leafHash, publicKey, uuidv7 } from "@talos/core";
 import * as tree from "@talos/core/log";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "./audit-log.ts";
+import { entriesIn } from "./log-rows.ts";
 import { TreeStore } from "./tree-store.ts";
 import type { AppendEvent } from "./types.ts";
 
@@ -21,7 +22,8 @@ beforeEach(() => {
 });
 
 const bucket = () => env.AUDIT_TILES;
-const origin = () => `talos.test/t/${name}/audit`;
+/** What the log calls itself: drawn at its first seal. */
+const origin = async () => ((await sql("SELECT origin FROM tree"))[0] as { origin: string }).origin;
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const seed = () =>
   b64uDecode((JSON.parse(env.TALOS_KEYSETS!) as Keysets).purposes.head.find(({ status }) => status === "primary")!.key);
@@ -55,11 +57,12 @@ async function file(path: string): Promise<Uint8Array> {
 }
 
 /** The published head, verified as anybody would: signature, and a tree over what was acknowledged. */
-async function published(): Promise<tree.Head> {
+async function published(): Promise<tree.Head & { origin: string }> {
   const note = utf8(await (await bucket().get(`c/${name}/checkpoint`))!.text());
-  const policy = utf8(`log ${tree.verifierKey({ name: origin(), publicKey: publicKey(seed()) })}\nquorum none\n`);
+  const named = await origin();
+  const policy = utf8(`log ${tree.verifierKey({ name: named, publicKey: publicKey(seed()) })}\nquorum none\n`);
   const head = await tree.verifyCheckpoint({ note, policy });
-  expect(head.origin).toBe(origin());
+  expect(head.origin).toBe(named);
   expect(head.root).toEqual(rootOf(head.size));
   expect(await tree.treeRoot(head.size, file)).toEqual(head.root);
   for (let index = 0; ; index += 1) {
@@ -126,6 +129,29 @@ describe("publishing", () => {
     await log.flush();
     expect((await published()).size).toBe(1_500);
     expect(most).toBe(4);
+  });
+
+  it("has a drawn name, which tells nobody whose log it is, and keeps it; one that was named before keeps that", async () => {
+    await append(1);
+    await log.flush();
+    const drawn = await origin();
+    expect(drawn).toMatch(/^talos\.test\/log\/[A-Za-z0-9_-]{22}$/);
+    await evictDurableObject(log);
+    await append(1);
+    await log.flush();
+    expect([await origin(), (await published()).origin]).toEqual([drawn, drawn]);
+
+    name += "-old";
+    log = env.AUDIT_LOGS.getByName(name);
+    acknowledged = [];
+    await append(1);
+    await runInDurableObject(log, (_, { storage }) => {
+      const source = { entries: (first: number, end: number) => entriesIn(storage.sql, first, end) };
+      new TreeStore(storage, source).seal(1, () => `talos.test/t/${name}/audit`);
+    });
+    await append(1);
+    await log.flush();
+    expect((await published()).origin).toBe(`talos.test/t/${name}/audit`);
   });
 
   it("goes on after an eviction, keeps its name, and writes nothing when there is nothing new", async () => {
@@ -218,13 +244,15 @@ describe("sealing", () => {
         sql: storage.sql,
         transactionSync: (run: () => unknown) => storage.transactionSync(() => tear(run)),
       };
-      expect(() => new TreeStore(torn as unknown as DurableObjectStorage).seal(300, origin())).toThrow(
+      const source = { entries: (first: number, end: number) => entriesIn(storage.sql, first, end) };
+      const origin = () => "talos.test/log/any";
+      expect(() => new TreeStore(torn as unknown as DurableObjectStorage, source).seal(300, origin)).toThrow(
         "before the commit",
       );
-      const store = new TreeStore(storage);
+      const store = new TreeStore(storage, source);
       expect([store.sealed(), storage.sql.exec("SELECT * FROM tiles").toArray()]).toEqual([undefined, []]);
-      expect(store.seal(300, origin())).toBe(300);
-      expect(store.seal(300, origin())).toBe(0);
+      expect(store.seal(300, origin)).toBe(300);
+      expect(store.seal(300, origin)).toBe(0);
     });
     await evictDurableObject(log);
     await log.flush();
@@ -278,7 +306,7 @@ describe("what is not the published log", () => {
 
   it("a head of the same size over another tree", async () => {
     const text = await checkpoint();
-    const other = tree.checkpointText(origin(), { size: 5, root: new Uint8Array(32) });
+    const other = tree.checkpointText(await origin(), { size: 5, root: new Uint8Array(32) });
     await bucket().put(`c/${name}/checkpoint`, text.replace(/^(?:.*\n){3}/, other));
     await forked();
   });

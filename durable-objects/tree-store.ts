@@ -1,5 +1,5 @@
 /**
- * The rows of a log's tree. `tiles` holds every tile of hashes under its full name (a partial one is its beginning), `tree`
+ * The rows of a log's tree, whatever its entries are. `tiles` holds every tile of hashes under its full name (a partial one is its beginning), `tree`
  * the sealed head, `published` the newest head that is known to be in the bucket.
  * Sealing is the commit point of an index: leaves, tiles and head in one transaction, computed without awaiting.
  * Source: contracts/spec/audit.md#sealing-and-publication.
@@ -7,7 +7,6 @@
 import { LIMITS } from "@talos/contracts";
 import { b64uDecode } from "@talos/core";
 import { append, edgeRoot, edgeTiles, HASH_BYTES, type Head, parseTile } from "@talos/core/log";
-import { decodeBatch, type Entry } from "./batch.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS tiles (path TEXT PRIMARY KEY, hashes BLOB NOT NULL);
@@ -15,6 +14,12 @@ const SCHEMA = `
     root BLOB NOT NULL);
   CREATE TABLE IF NOT EXISTS published (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL,
     note TEXT NOT NULL, etag TEXT NOT NULL);`;
+
+/** Where a tree's entries lie. They are numbered from 0 without gaps, and never change. */
+export interface EntrySource {
+  /** Entries from `first` on, before `end`, in order: what is hashed (UTF-8), and its leaf hash, base64url. */
+  entries(first: number, end: number): Iterable<{ body: string; leaf_hash: string }>;
+}
 
 export interface SealedHead extends Head {
   /** what the log calls itself; kept from the first seal on, whatever the deployment's address becomes */
@@ -32,9 +37,11 @@ type Blob<T> = { [K in keyof T]: T[K] extends Uint8Array ? ArrayBuffer : T[K] } 
 
 export class TreeStore {
   readonly #storage: DurableObjectStorage;
+  readonly #source: EntrySource;
 
-  constructor(storage: DurableObjectStorage) {
+  constructor(storage: DurableObjectStorage, source: EntrySource) {
     this.#storage = storage;
+    this.#source = source;
     storage.sql.exec(SCHEMA);
   }
 
@@ -65,30 +72,19 @@ export class TreeStore {
     return new Uint8Array(row.hashes, 0, bytes);
   }
 
-  /** Entries of the log from `first` on, before `end`. */
-  *entries(first: number, end: number): Generator<Entry & { seq: number }> {
-    const sql = `SELECT first_seq, events FROM batches WHERE first_seq < ? AND first_seq >=
-      (SELECT max(first_seq) FROM batches WHERE first_seq <= ?) ORDER BY first_seq`;
-    for (const { first_seq, events } of this.#storage.sql.exec<{ first_seq: number; events: string }>(
-      sql,
-      end,
-      first,
-    )) {
-      for (const [i, entry] of decodeBatch(events).entries()) {
-        const seq = first_seq + i;
-        if (seq >= first && seq < end) yield { ...entry, seq };
-      }
-    }
+  entries(first: number, end: number): Iterable<{ body: string; leaf_hash: string }> {
+    return this.#source.entries(first, end);
   }
 
   /**
-   * Make leaves of the events up to `next`, at most `audit_seal_events` of them, whole or not at all.
-   * @param origin what the log calls itself, if this is its first seal
-   * @returns how many events became leaves
+   * Make leaves of the entries up to `next`, at most `audit_seal_events` of them, whole or not at all.
+   * @param origin gives what the log calls itself; asked at its first seal alone
+   * @returns how many entries became leaves
    */
-  seal(next: number, origin: string): number {
+  seal(next: number, origin: () => string): number {
     return this.#storage.transactionSync(() => {
-      const before = this.sealed() ?? { origin, size: 0, root: edgeRoot(0, new Uint8Array(0)) };
+      if (next === 0) return 0;
+      const before = this.sealed() ?? { origin: origin(), size: 0, root: edgeRoot(0, new Uint8Array(0)) };
       const { size } = before;
       const end = Math.min(next, size + LIMITS.audit_seal_events);
       if (end <= size) return 0;
@@ -99,7 +95,7 @@ export class TreeStore {
       const leaves = new Uint8Array((end - size) * HASH_BYTES);
       let count = 0;
       for (const { leaf_hash } of this.entries(size, end)) leaves.set(b64uDecode(leaf_hash), HASH_BYTES * count++);
-      if (count !== end - size) throw new Error("the batches do not hold every number once");
+      if (count !== end - size) throw new Error("the entries are not every number once");
       const { root, tiles } = append({ size, edge, leaves });
       for (const { path, hashes } of tiles) {
         this.#storage.sql.exec("INSERT OR REPLACE INTO tiles VALUES (?, ?)", fullName(path), bytesOf(hashes));

@@ -130,6 +130,63 @@ export interface ProjectorPort {
   project(ask: ProjectAsk): Promise<Projected>;
 }
 
+/** A published head of a tenant's log, as AuditLog hands it to the meta-log, at least once. */
+export interface MetaHead {
+  /** the tenant; for whoever runs this, never part of what is public */
+  log: string;
+  /** what the log calls itself; one that is not known yet is a new log */
+  origin: string;
+  size: number;
+  root: Uint8Array;
+  /** the signed checkpoint; the meta-log's leaf is its text */
+  note: string;
+}
+
+/**
+ * `index`: the head's place in the meta-log; of a head that it has already, the one that it has.
+ * `audit.forked`: a smaller head of this origin than the meta-log has, or another of the same size.
+ */
+export type MetaAdded = { ok: true; index: number } | { ok: false; code: ErrorCode };
+
+/** How far a head of the meta-log has come: each level holds what the ones before it do. */
+export type MetaLevel = "published" | "witnessed" | "anchored";
+
+export interface MetaAsk {
+  /** of a tenant's log */
+  origin: string;
+  /** the event's index in that log */
+  index: number;
+  /** the least that will do */
+  level: MetaLevel;
+}
+
+/** Evidence that a checkpoint of the meta-log existed; contracts/spec/audit.md says what it is checked against. */
+export type Anchor =
+  | {
+      kind: "evm";
+      chain_id: number;
+      contract: string;
+      publisher: string;
+      header: string;
+      account_proof: string[];
+      storage_proof: string[];
+    }
+  | { kind: "ots"; file: string };
+
+/**
+ * The first head that covers the event under a checkpoint of that level; `proof`: the C2SP tlog-proof file of that
+ * head's text in the meta-log, with its (cosigned) checkpoint. `retry_after_ms` is 0 when waiting is no help.
+ */
+export type MetaProof =
+  | { ok: true; level: MetaLevel; head: { size: number; note: string }; proof: string; anchors: Anchor[] }
+  | { ok: false; code: ErrorCode; retry_after_ms: number };
+
+/** What AuditLog uses of the meta-log. */
+export interface MetaPort {
+  add(head: MetaHead): Promise<MetaAdded>;
+  prove(ask: MetaAsk): Promise<MetaProof>;
+}
+
 export type HeadAnswer = { ok: true; head: string } | { ok: false; code: ErrorCode };
 
 /** Exact entries for each item, answered for one `rev_seq`. */
