@@ -236,6 +236,18 @@ export const LIMITS = {
   audit_publish_events: 8192,
   /** milliseconds. An event that no published head covers after this time stops the log: what is promised within a minute cannot be kept any more. */
   audit_backlog_ms: 600000,
+  /** bytes. A proof bundle: its event, two proof files and its anchors, each at its bound, escaped as JSON. */
+  proof_bundle_bytes: 524288,
+  /** entries. One for each chain that anyone would look at, and some. */
+  proof_bundle_anchors: 8,
+  /** bytes. A proof file: its note, its hashes. */
+  tlog_proof_bytes: 131072,
+  /** bytes. An upgraded .ots file is a few kilobytes; in base64. */
+  anchor_file_chars: 32768,
+  /** bytes. A block's header or a node of a trie, 700 bytes at most today; in base64. */
+  anchor_piece_chars: 2048,
+  /** entries. A trie's path has 64 nibbles. */
+  anchor_proof_nodes: 64,
   /** entries. Scalars of one event. */
   meta_entries: 32,
   /** bytes. A word. */

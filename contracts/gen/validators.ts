@@ -4,6 +4,12 @@ import { anything, boolean, constant, enumeration, integer, list, map, object, o
 import type { Check } from "../shape.ts";
 import type { SchemaName } from "./types.ts";
 
+const isEvmAddress = text(42, 0, /^0x[0-9a-f]{40}$/u);
+const isAnchorPiece = text(2048, 4, /^([A-Za-z0-9+\/]{4})*([A-Za-z0-9+\/][AQgw]==|[A-Za-z0-9+\/]{2}[AEIMQUYcgkosw048]=)?$/u);
+const isTrieNodes = list(isAnchorPiece, 64, 1);
+const isEvmAnchor = object({ kind: constant("evm"), chain_id: integer(1, 9007199254740991), contract: isEvmAddress, publisher: isEvmAddress, header: isAnchorPiece, account_proof: isTrieNodes, storage_proof: isTrieNodes }, ["kind","chain_id","contract","publisher","header","account_proof","storage_proof"]);
+const isOtsAnchor = object({ kind: constant("ots"), file: text(32768, 4, /^([A-Za-z0-9+\/]{4})*([A-Za-z0-9+\/][AQgw]==|[A-Za-z0-9+\/]{2}[AEIMQUYcgkosw048]=)?$/u) }, ["kind","file"]);
+const isLogAnchor = union(isEvmAnchor, isOtsAnchor);
 const isUuidv7 = text(36, 0, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u);
 const isRequestId = text(128, 1);
 const isPrincipalV1 = union(object({ auth_mode: constant("signed"), principal_id: text(255, 1), team_id: text(255, 1), signer_key_id: text(255, 1) }, ["auth_mode","principal_id","team_id","signer_key_id"]), object({ auth_mode: constant("bearer"), principal_id: text(255, 1), team_id: text(255, 1) }, ["auth_mode","principal_id","team_id"]), object({ auth_mode: constant("anonymous"), principal_id: constant("anonymous") }, ["auth_mode","principal_id"]));
@@ -39,6 +45,8 @@ const isAuditRecord = object({ seq: integer(0, 9007199254740991), leaf_hash: isS
 const isAuditCursor = text(80, 1, /^[A-Za-z0-9_-]+$/u);
 const isAuditEventPage = object({ events: list(isAuditRecord, 200), next_cursor: isAuditCursor }, ["events"]);
 const isAuditPromise = object({ event_id: isUuidv7, leaf: isSha256, log: text(128, 1), max_delay_seconds: integer(1, 3600), seq: integer(0, 9007199254740991), time_ms: integer(0, 4102444800000) }, ["event_id","leaf","log","max_delay_seconds","seq","time_ms"]);
+const isTlogProof = text(131072, 1);
+const isProofBundle = object({ schema_id: constant("talos.audit_proof"), schema_version: constant("v1"), event: text(16384, 2), log_proof: isTlogProof, meta_proof: isTlogProof, anchors: list(isLogAnchor, 8) }, ["schema_id","schema_version","event","log_proof","anchors"]);
 const isPageSize = integer(1, 200);
 const isToolName = text(200, 0, /^[a-z0-9][a-z0-9-]{0,62}\/(@resource|(@prompt\/)?[A-Za-z0-9_.-]{1,128})$/u);
 const isVerdict = enumeration("allow", "deny");
@@ -85,7 +93,7 @@ const isBatchItem = object({ tool: isToolName, action: isActionName, resource: i
 const isBatchRequest = object({ items: list(isBatchItem, 32, 1) }, ["items"]);
 const isBatchResponse = object({ decisions: list(isDecision, 32, 1), policy_version: integer(0, 9007199254740991), rev_seq: integer(0, 9007199254740991), request_id: isRequestId }, ["decisions","policy_version","rev_seq","request_id"]);
 const isHealth = object({ status: enumeration("ok", "unavailable"), details: object({ mode: enumeration("development", "production"), contract_hash: isSha256, core_hash: isSha256, policy_version: integer(0, 9007199254740991), rev_seq: integer(0, 9007199254740991), missing: list(text(256, 1), 64), dependencies: map(isName, enumeration("ok", "unavailable"), 16), counters: map(isName, integer(0, 9007199254740991), 64) }, ["mode","contract_hash","core_hash"]) }, ["status"]);
-const isProblem = object({ type: text(96, 0, /^urn:talos:error:[A-Za-z_.]+$/u), title: text(512, 1), status: integer(400, 599), code: enumeration("NO_CAPABILITY", "EXPIRED", "NOT_YET_VALID", "REVOKED", "REVOCATION_STALE", "SIGNATURE_INVALID", "PROOF_INVALID", "REPLAY", "AUDIENCE_MISMATCH", "UNTRUSTED_ISSUER", "DELEGATION_INVALID", "SCOPE_MISMATCH", "ARGUMENT_MISMATCH", "CLASS_MISMATCH", "UNKNOWN_TOOL", "ROLE_DENIED", "FORBIDDEN", "MALFORMED", "LIMIT_EXCEEDED", "request.malformed", "request.body_too_large", "request.header_too_large", "request.media_type", "request.origin", "contract.invalid", "tenant.unknown", "server.unknown", "route.unknown", "method.not_allowed", "mcp.session_unknown", "mcp.header_mismatch", "audit.event_unknown", "audit.cursor_invalid", "rate.exhausted", "concurrency.exhausted", "admission.unavailable", "head.unavailable", "head.inconsistent", "head.rolled_back", "policy.unavailable", "audit.unavailable", "audit.forked", "audit.backlogged", "audit.query_unavailable", "audit.event_conflict", "log.policy_malformed", "log.proof_malformed", "log.note_malformed", "log.checkpoint_malformed", "log.tile_malformed", "log.origin_unknown", "log.inclusion_invalid", "log.consistency_invalid", "log.signature_invalid", "log.cosignature_invalid", "log.quorum_missed", "outcome.unrecorded", "revocation.not_authorized", "revocation.limit", "policy.version_conflict", "policy.invalid", "upstream.unreachable", "upstream.invalid", "upstream.too_large", "upstream.timeout", "config.incomplete", "internal", "sink.unknown", "sink.limit", "sink.conflict", "sink.url_refused", "sink.unverified", "sink.unavailable"), request_id: isRequestId, retryable: boolean, retry_after_ms: integer(0, 86400000), intent_id: isUuidv7, policy_version: integer(0, 9007199254740991), decision: isDecision }, ["type","title","status","code","request_id","retryable"]);
+const isProblem = object({ type: text(96, 0, /^urn:talos:error:[A-Za-z_.]+$/u), title: text(512, 1), status: integer(400, 599), code: enumeration("NO_CAPABILITY", "EXPIRED", "NOT_YET_VALID", "REVOKED", "REVOCATION_STALE", "SIGNATURE_INVALID", "PROOF_INVALID", "REPLAY", "AUDIENCE_MISMATCH", "UNTRUSTED_ISSUER", "DELEGATION_INVALID", "SCOPE_MISMATCH", "ARGUMENT_MISMATCH", "CLASS_MISMATCH", "UNKNOWN_TOOL", "ROLE_DENIED", "FORBIDDEN", "MALFORMED", "LIMIT_EXCEEDED", "request.malformed", "request.body_too_large", "request.header_too_large", "request.media_type", "request.origin", "contract.invalid", "tenant.unknown", "server.unknown", "route.unknown", "method.not_allowed", "mcp.session_unknown", "mcp.header_mismatch", "audit.event_unknown", "audit.cursor_invalid", "rate.exhausted", "concurrency.exhausted", "admission.unavailable", "head.unavailable", "head.inconsistent", "head.rolled_back", "policy.unavailable", "audit.unavailable", "audit.forked", "audit.backlogged", "audit.query_unavailable", "audit.event_conflict", "log.policy_malformed", "log.proof_malformed", "log.note_malformed", "log.checkpoint_malformed", "log.tile_malformed", "log.origin_unknown", "log.inclusion_invalid", "log.consistency_invalid", "log.signature_invalid", "log.cosignature_invalid", "log.quorum_missed", "bundle.malformed", "bundle.event_invalid", "bundle.log_invalid", "bundle.meta_invalid", "bundle.anchor_invalid", "bundle.anchor_missing", "outcome.unrecorded", "revocation.not_authorized", "revocation.limit", "policy.version_conflict", "policy.invalid", "upstream.unreachable", "upstream.invalid", "upstream.too_large", "upstream.timeout", "config.incomplete", "internal", "sink.unknown", "sink.limit", "sink.conflict", "sink.url_refused", "sink.unverified", "sink.unavailable"), request_id: isRequestId, retryable: boolean, retry_after_ms: integer(0, 86400000), intent_id: isUuidv7, policy_version: integer(0, 9007199254740991), decision: isDecision }, ["type","title","status","code","request_id","retryable"]);
 const isVerificationMethod = object({ id: text(400), type: constant("JsonWebKey"), controller: isDid, publicKeyJwk: isJwk }, ["id","type","controller","publicKeyJwk"]);
 const isDidDocument = object({ "@context": list(text(2048), 4, 1), id: isDid, verificationMethod: list(isVerificationMethod, 32), assertionMethod: list(text(400), 32) }, ["@context","id","verificationMethod","assertionMethod"]);
 const isDirectoryKey = object({ crv: constant("Ed25519"), kid: isThumbprint, kty: constant("OKP"), x: isBytes32, use: constant("sig") }, ["crv","kid","kty","x"]);
@@ -152,10 +160,12 @@ const isSinkUpdate = object({ url: isHttpUrl, kinds: isSinkKinds, description: i
 
 /** The check of every schema, by its path below schemas/. */
 export const CHECKS: { readonly [N in SchemaName]: Check } = {
+  "audit/anchor": isLogAnchor,
   "audit/event-v1": isAuditEventV1,
   "audit/event-v2": isAuditEventV2,
   "audit/page": isAuditEventPage,
   "audit/promise": isAuditPromise,
+  "audit/proof-bundle": isProofBundle,
   "audit/query": isAuditQuery,
   "audit/receipt": isReceipt,
   "audit/record": isAuditRecord,
