@@ -77,6 +77,15 @@ impl<'a> Args<'a> {
         args
     }
 
+    /// As [`new`](Self::new), of members that are in the order of their names.
+    pub(crate) fn sorted(members: &'a [(String, Value)]) -> Self {
+        let mut args = Self::EMPTY;
+        for (name, value) in members {
+            args.push(name, Arg::of(value));
+        }
+        args
+    }
+
     /// The arguments that `next` gives until it gives none, or nothing when it fails or two have one name: which of them
     /// counts would be left open.
     pub fn distinct(mut next: impl FnMut() -> Option<Option<(&'a str, Arg<'a>)>>) -> Option<Self> {
@@ -117,7 +126,8 @@ impl<'a> Args<'a> {
         }
     }
 
-    fn all(&self) -> &[(&'a str, Arg<'a>)] {
+    /// All of them by name.
+    pub(crate) fn all(&self) -> &[(&'a str, Arg<'a>)] {
         if self.many.is_empty() { self.few.get(..self.count).unwrap_or_default() } else { &self.many }
     }
 

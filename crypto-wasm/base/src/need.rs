@@ -5,6 +5,7 @@
 
 use crate::decide::{self, Args, Misfit, Need, Resource};
 use crate::grant::{Arg, Class, Grant, take_bytes};
+use crate::json::Value;
 
 /// The answer to what is no frame of a need.
 pub const NO_NEED: u32 = 7;
@@ -31,6 +32,54 @@ pub fn read(frame: &[u8]) -> Option<Need<'_>> {
         Some(Some((text(&mut rest)?, Arg::take(&mut rest)?)))
     })?;
     Some(Need { tool, class, action, resource, args })
+}
+
+/// A need that is kept: read once, its arguments in the order of their names.
+#[derive(Debug)]
+pub struct Kept {
+    tool: String,
+    class: Class,
+    action: String,
+    resource: KeptResource,
+    args: Vec<(String, Value)>,
+}
+
+#[derive(Debug)]
+enum KeptResource {
+    None,
+    Path(String),
+    Bad,
+}
+
+impl Kept {
+    /// The need of `frame`, or nothing when it is none.
+    #[must_use]
+    pub fn new(frame: &[u8]) -> Option<Self> {
+        let Need { tool, class, action, resource, args } = read(frame)?;
+        Some(Self {
+            tool: tool.to_owned(),
+            class,
+            action: action.to_owned(),
+            resource: match resource {
+                Resource::None => KeptResource::None,
+                Resource::Path(path) => KeptResource::Path(path.to_owned()),
+                Resource::Bad => KeptResource::Bad,
+            },
+            args: args.all().iter().map(|(name, value)| ((*name).to_owned(), value.value())).collect(),
+        })
+    }
+
+    /// The [`answer`] to it.
+    #[must_use]
+    pub fn decide(&self, grants: &[Grant]) -> u32 {
+        let resource = match &self.resource {
+            KeptResource::None => Resource::None,
+            KeptResource::Path(path) => Resource::Path(path),
+            KeptResource::Bad => Resource::Bad,
+        };
+        let args = Args::sorted(&self.args);
+        answer(grants, &Need { tool: &self.tool, class: self.class, action: &self.action, resource, args })
+    }
 }
 
 /// The [`answer`] to the need of `frame`.

@@ -5,7 +5,8 @@
 use std::cell::RefCell;
 
 use talos_core::authorize::{self, Read};
-use talos_core::{Error, b64, need};
+use talos_core::need::{self, Kept};
+use talos_core::{Error, b64};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::capability::read_grants;
@@ -101,16 +102,15 @@ pub fn decide_leaf(leaf: u32, length: usize) -> u32 {
 #[wasm_bindgen]
 pub fn need_load(length: usize) -> Answer<u32> {
     BUFFERS.with_borrow(|Buffers { frame, .. }| {
-        let frame = frame.get(..length).filter(|frame| need::read(frame).is_some());
-        let frame = frame.ok_or_else(|| Error::malformed("not the frame of a need"));
-        frame.and_then(|frame| store::hold_need(frame.to_vec())).or_refuse()
+        let kept = frame.get(..length).and_then(Kept::new);
+        kept.ok_or_else(|| Error::malformed("not the frame of a need")).and_then(store::hold_need).or_refuse()
     })
 }
 
 /// As [`decide_leaf`], for a need that is kept.
 #[wasm_bindgen]
 pub fn decide_kept(leaf: u32, need: u32) -> u32 {
-    store::with_kept(leaf, need, need::decide).unwrap_or(NO_HANDLE)
+    store::with_kept(leaf, need, |grants, need| need.decide(grants)).unwrap_or(NO_HANDLE)
 }
 
 /// What the requests of an open session have in common; empty when it is no longer open.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use talos_core::authorize::{Memory, Site};
 use talos_core::grant::Grant;
+use talos_core::need::Kept;
 use talos_core::policy::Policy;
 use talos_core::revocation::Revocations;
 use talos_core::seal::Keyring;
@@ -18,7 +19,7 @@ enum Held {
     Filter(Rc<Revocations>),
     Keyring(Rc<Keyring>),
     Leaf(Vec<Grant>),
-    Need(Vec<u8>),
+    Need(Kept),
 }
 
 struct Store {
@@ -84,9 +85,9 @@ pub fn hold_leaf(grants: Vec<Grant>) -> Result<u32, Error> {
     hold(Held::Leaf(grants))
 }
 
-/// Keeps the frame of a need.
-pub fn hold_need(frame: Vec<u8>) -> Result<u32, Error> {
-    hold(Held::Need(frame))
+/// Keeps a need.
+pub fn hold_need(need: Kept) -> Result<u32, Error> {
+    hold(Held::Need(need))
 }
 
 /// Runs `run` on the grants of `leaf`.
@@ -97,10 +98,10 @@ pub fn with_leaf<T>(leaf: u32, run: impl FnOnce(&[Grant]) -> T) -> Option<T> {
     })
 }
 
-/// Runs `run` on the grants of `leaf` and the frame of `need`.
-pub fn with_kept<T>(leaf: u32, need: u32, run: impl FnOnce(&[Grant], &[u8]) -> T) -> Option<T> {
+/// Runs `run` on the grants of `leaf` and what is kept as `need`.
+pub fn with_kept<T>(leaf: u32, need: u32, run: impl FnOnce(&[Grant], &Kept) -> T) -> Option<T> {
     STORE.with_borrow(|store| match (store.find(leaf), store.find(need)) {
-        (Some(Held::Leaf(grants)), Some(Held::Need(frame))) => Some(run(grants, frame)),
+        (Some(Held::Leaf(grants)), Some(Held::Need(need))) => Some(run(grants, need)),
         _ => None,
     })
 }
