@@ -98,19 +98,36 @@ export const PARTS: Part[] = [
   },
   {
     name: "kills",
-    claim: "the process is killed at random under load: nothing acknowledged is lost, nothing stands there twice",
+    claim:
+      "the process is killed at random under load: nothing acknowledged is lost, nothing stands there twice, every head " +
+      "extends the last",
     command: vitest("--project", "integration", "test/integration/crash.test.ts"),
-    env: { TALOS_KILLS: "200" },
+    env: { TALOS_KILLS: "1000" },
     env_quick: { TALOS_KILLS: "20" },
     needs: [],
     counts: [
-      { what: "kills", pattern: /^seed \d+: (\d+) kills/gm, least: 200, least_quick: 20 },
+      { what: "kills", pattern: /^seed \d+: (\d+) kills/gm, least: 1_000, least_quick: 20 },
+      { what: "heads of one history", pattern: /(\d+) heads, \d+ events in the log$/gm, least: 500, least_quick: 10 },
       {
         what: "events in the log, each in its place once",
         pattern: /(\d+) events in the log$/gm,
         least: 1_000,
         least_quick: 100,
       },
+    ],
+  },
+  {
+    name: "crashes",
+    claim:
+      "the log's object dies between any two of its steps: nothing acknowledged is lost or doubled, no second history is " +
+      "signed, a promise repeats byte for byte",
+    command: vitest("--project", "workers", "durable-objects/crash-points.worker.test.ts"),
+    env: { TALOS_CRASHES: "30" },
+    env_quick: { TALOS_CRASHES: "2" },
+    needs: [],
+    counts: [
+      { what: "crashes", pattern: /^crash points: (\d+) crashes/gm, least: 850, least_quick: 46 },
+      { what: "promises repeated", pattern: /(\d+) promises repeated; seed/gm, least: 10_000, least_quick: 500 },
     ],
   },
   {

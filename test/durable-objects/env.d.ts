@@ -7,6 +7,9 @@ declare global {
     interface Env extends ObjectEnv {
       TEST_PUBLISHER_SEED: string;
       TEST_PUBLISHER_JWK: string;
+      /** how often each crash point is played, and the seed of the run */
+      TEST_CRASHES: string;
+      TEST_SEED: string;
       TEST_WYCHEPROOF_ED25519: string;
     }
   }

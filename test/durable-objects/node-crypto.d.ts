@@ -8,6 +8,7 @@ declare module "node:crypto" {
   interface KeyObject {
     readonly asymmetricKeyType?: string;
   }
+  export function randomInt(max: number): number;
   export function createHmac(algorithm: "sha256", key: Uint8Array): Hmac;
   export function createPublicKey(of: { key: { kty: "OKP"; crv: "Ed25519"; x: string }; format: "jwk" }): KeyObject;
   export function verify(algorithm: null, data: Uint8Array, key: KeyObject, signature: Uint8Array): boolean;

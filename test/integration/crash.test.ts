@@ -8,6 +8,7 @@
 import { LIMITS } from "@talos/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appendable, Appender } from "../support/appender.ts";
+import { Heads } from "../support/heads.ts";
 import { asProjected, commitmentTo, type Ledger, projected, readLedger, readProjection } from "../support/ledger.ts";
 import { faultOf, Load } from "../support/load.ts";
 import { Publishing } from "../support/publishing.ts";
@@ -47,6 +48,7 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
   let publishing: Publishing;
   let keys: Keys;
   let ledger: Ledger;
+  const heads = new Heads();
 
   beforeAll(async () => {
     scene = await startScene();
@@ -65,12 +67,14 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
       appender.start();
       load.resume();
       await load.answers(between(0, 30), 2_000);
+      await step("looking at the head", heads.look(scene.talos));
       const publication = publishing.next();
       await pause(between(0, 80));
       load.hold();
       await step("killing", scene.talos.kill());
       await step("waiting for what was under way", Promise.all([load.drain(), appender.halt(), publication]));
       await step("starting again", scene.restart());
+      await step("looking at the head again", heads.look(scene.talos));
       await step("appending again", appender.retry());
       await step("publishing again", publishing.retry());
       // Many kills take longer than a session lives.
@@ -80,6 +84,7 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
     await pause(300);
     await load.stop();
     await projected(scene.talos);
+    await heads.whole(scene.talos);
     ledger = await readLedger(scene.talos);
   }, KILLS * HUNG_MS);
 
@@ -90,7 +95,7 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
     console.log(
       `seed ${SEED}: ${KILLS} kills, ${load.answered.length} calls answered, ${lost} lost, ` +
         `${appender.acknowledged.size} events appended, ${appender.retried} appends tried again, ` +
-        `${publishing.published.length} policies published, ${ledger.leaves.length} events in the log`,
+        `${publishing.published.length} policies published, ${heads.seen.size} heads, ${ledger.leaves.length} events in the log`,
     );
     expect(load.answered.map(faultOf).filter((fault) => fault !== undefined)).toEqual([]);
     expect(load.answered.length).toBeGreaterThan(KILLS * 5);
@@ -180,6 +185,12 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
     expect(recorded).toEqual([1, ...publishing.published]);
     expect(publishing.published.length).toBe(KILLS);
     expect(await publishing.inForce()).toBe(publishing.published.at(-1));
+  });
+
+  it("signed no two histories: each head extends the last, and what is published is this log, whole", async () => {
+    expect(await heads.breaches(scene.talos, ledger)).toEqual([]);
+    expect(heads.seen.size).toBeGreaterThan(KILLS / 10);
+    expect(Math.max(...heads.seen.keys())).toBe(ledger.leaves.length);
   });
 
   it("has exactly this log in Postgres", async () => {

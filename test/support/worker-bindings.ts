@@ -2,6 +2,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { seedOfRun } from "./random.ts";
 
 const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip", "sink"];
 
@@ -28,6 +29,8 @@ export function testBindings(): Record<string, string> {
     TALOS_PUBLISHERS: JSON.stringify(Object.fromEntries(tenants.map((tenant) => [tenant, [publisher.jwk]]))),
     TEST_PUBLISHER_SEED: publisher.seed,
     TEST_PUBLISHER_JWK: JSON.stringify(publisher.jwk),
+    TEST_CRASHES: process.env.TALOS_CRASHES ?? "2",
+    TEST_SEED: String(seedOfRun()),
     TEST_WYCHEPROOF_ED25519: published("wycheproof/ed25519_test.json"),
   };
 }

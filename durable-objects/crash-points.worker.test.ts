@@ -1,0 +1,78 @@
+/**
+ * The log's object dies at every point where it has done one thing and not yet the next: between two statements, before and
+ * after its commit, around every file that it publishes and every answer that it waits for. It is aborted there, as the
+ * platform aborts an object: what was not committed is gone, whoever waits gets no answer. Then callers try again, as
+ * careful ones do.
+ *
+ * `TALOS_CRASHES` says how often each point is played, `TALOS_SEED` plays a run again.
+ * Source: contracts/spec/audit.md#promise, #sealing-and-publication, #projection-and-cursors.
+ */
+import { env } from "cloudflare:test";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { testDatabase } from "../test/durable-objects/projector.ts";
+import { CrashedLog, type Point } from "../test/durable-objects/crashed-log.ts";
+import { seeded } from "../test/support/random.ts";
+
+const CRASHES = Number(env.TEST_CRASHES);
+const SEED = Number(env.TEST_SEED);
+
+/** `at`: the first operation of the round that begins so; a `put` is named by its file. */
+const statement = (at: RegExp, after: boolean): Point => ({ of: "sql", at, after });
+const file = (at: RegExp, after: boolean): Point => ({ of: "put", at, after });
+const both = (name: string, make: (after: boolean) => Point): [string, Point][] => [
+  [`before ${name}`, make(false)],
+  [`after ${name}`, make(true)],
+];
+
+const POINTS = new Map<string, Point>([
+  ...both("an append's batch row", (after) => statement(/^INSERT .*\bbatches\b/, after)),
+  ...both("an append's ids", (after) => statement(/^INSERT .*\bevent_ids\b/, after)),
+  ["after an append's transaction", { of: "commit", at: /batches/, after: true }],
+  ["after an append was durable, before its answer", { of: "answer", at: /^/, after: false }],
+  ...both("a seal's tile row", (after) => statement(/^INSERT .*\btiles\b/, after)),
+  ...both("a seal's head row", (after) => statement(/^INSERT .*\btree\b/, after)),
+  ["after a seal's transaction", { of: "commit", at: /\btree\b/, after: true }],
+  ...both("a tile's upload", (after) => file(/tile\/0\//, after)),
+  ...both("a bundle's upload", (after) => file(/tile\/entries\//, after)),
+  ...both("the checkpoint's upload", (after) => file(/checkpoint$/, after)),
+  ...both("the note that it is published", (after) => statement(/^INSERT .*\bpublished\b/, after)),
+  ...both("a projection", (after) => ({ of: "project", at: /^/, after })),
+  ...both("the note that it is projected", (after) => statement(/^UPDATE projection\b/, after)),
+]);
+
+describe(`an object that dies at each point, ${CRASHES} times (seed ${SEED})`, () => {
+  const random = seeded(SEED);
+  const name = `crashed-${SEED}`;
+  const log = new CrashedLog(name, random);
+  let died = 0;
+
+  beforeAll(async () => {
+    await log.round(undefined);
+  });
+
+  it.each([...POINTS])("%s", { timeout: 20_000 + CRASHES * 5_000 }, async (_, point) => {
+    for (let i = 0; i < CRASHES; i += 1) {
+      expect(await log.round(point), "nothing passed this point").toBe(true);
+      died += 1;
+    }
+  });
+
+  it("at any operation whatever", { timeout: 20_000 + CRASHES * 50_000 }, async () => {
+    for (let i = 0; i < 10 * CRASHES; i += 1) {
+      const point: Point = { of: "any", at: /^/, after: random() < 0.5, skip: Math.floor(random() * 20) };
+      if (await log.round(point)) died += 1;
+    }
+  });
+
+  it("has one history that holds everything acknowledged, in its place, once; every head is one of it", async () => {
+    await log.round(undefined);
+    const { events, heads, retried, repeated } = await log.verify();
+    expect(died).toBeGreaterThanOrEqual(POINTS.size * CRASHES);
+    console.log(
+      `crash points: ${died} crashes at ${POINTS.size} points and at random, ${events} events in the log, ` +
+        `${heads} heads, ${retried} appends without an answer tried again, ${repeated} promises repeated; seed ${SEED}`,
+    );
+  });
+
+  afterAll(() => testDatabase().rows.delete(name));
+});
