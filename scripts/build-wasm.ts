@@ -14,6 +14,13 @@ import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync }
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { orHelp } from "./help.ts";
+
+orHelp(`npm run wasm [-- --check]: build the Rust modules into crypto-wasm (needs cargo and scripts/install-wasm-tools.sh)
+
+  --check  write nothing; what is committed is whole and belongs to these sources, and is rebuilt and compared where the
+           recorded tools are there
+`);
 
 const ROOT = join(import.meta.dirname, "..");
 const CRATES = join(ROOT, "crypto-wasm");

@@ -6,6 +6,12 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { generate } from "./contracts/generate.ts";
+import { orHelp } from "./help.ts";
+
+orHelp(`npm run contracts [-- --check]: check the sources in contracts/ against each other and write contracts/gen
+
+  --check  write nothing; fail when a file in contracts/gen differs from what would be written
+`);
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const GEN = join(ROOT, "contracts", "gen");

@@ -12,6 +12,12 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { root } from "./bootstrap.js";
+import { orHelp } from "./help.ts";
+
+orHelp(`npm run fresh-clone [-- --keep]: what a newcomer does, checked: clone, npm start, the scenario, Ctrl-C
+
+  --keep  leave the clone where it is, and say where
+`);
 
 /** Promised in the README: from installed to the scenario's last line. */
 const READY_MS = 60_000;

@@ -13,6 +13,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root, toolEnv } from "./bootstrap.js";
 import { dictionary, seeds } from "./fuzz/seeds.ts";
+import { orHelp } from "./help.ts";
+
+orHelp(`npm run fuzz [-- OPTIONS]: the targets of crypto-wasm/fuzz, one after another (needs a nightly Rust and cargo-fuzz)
+
+  --seconds N  of each target (60)
+  --target T   this one alone
+  --minimise   write the least inputs that reach the same code into crypto-wasm/fuzz/corpus
+`);
 
 const core = join(root, "crypto-wasm");
 const work = join(core, "fuzz/target/corpus");

@@ -12,11 +12,18 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "./bootstrap.js";
+import { orHelp } from "./help.ts";
 import { AREAS } from "./mutants/all.ts";
 import { type Area, locate, type Mutant } from "./mutants/list.ts";
 import { buildRust } from "./mutants/rust.ts";
 import { copyTree } from "./mutants/tree.ts";
 import { runVitest } from "./mutants/typescript.ts";
+
+orHelp(`npm run mutants [-- OPTIONS]: take every listed check away, one at a time, and see a test die (needs cargo)
+
+  --only TEXT  areas or checks whose file or name holds the text
+  --list       look every text up and run nothing
+`);
 
 export interface Job {
   number: number;

@@ -3,7 +3,14 @@
  * A difference is made smaller until it is plain, and printed with the seed that makes it again.
  */
 import { parseArgs } from "node:util";
+import { orHelp } from "./help.ts";
 import { compare } from "./oracle/compare.ts";
+
+orHelp(`npm run oracle [-- OPTIONS]: the core's decisions held against Cedar's
+
+  --requests N  requests to decide (120000)
+  --seed N      of the random grants and requests (the time)
+`);
 
 const { values } = parseArgs({
   options: {

@@ -4,6 +4,13 @@
  */
 import { spawnSync } from "node:child_process";
 import { root, toolEnv } from "./bootstrap.js";
+import { orHelp } from "./help.ts";
+
+orHelp(`npm run sim [-- VITEST ARGUMENTS]: the simulations of test/simulation, long
+
+  TALOS_SIM_STEPS  steps of each (1000000)
+  TALOS_SEED       plays a run again
+`);
 
 const { TALOS_SIM_STEPS = "1000000", ...env } = process.env;
 const args = ["run", "--project", "unit", "--silent=false", "--reporter=default", "test/simulation"];
