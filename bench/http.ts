@@ -22,14 +22,16 @@ const CHAT = JSON.stringify({ model: "m", id: 1, messages: [{ role: "user", cont
 /** Each case, and the anchor that is measured right before it in every round. */
 const PAIRS = [
   ["session_read", "empty"],
+  ["session_read", "empty_same"],
   ["signed_read", "empty"],
   ["session_write", "empty"],
   ["mcp_call", "plain_proxy"],
   ["peer.portkey", "plain_proxy"],
 ] as const;
-type CaseName = (typeof PAIRS)[number][0] | "empty" | "plain_proxy";
+type CaseName = (typeof PAIRS)[number][0] | "empty" | "empty_same" | "plain_proxy";
 const CASES: readonly string[] = [
   "empty",
+  "empty_same",
   "session_read",
   "signed_read",
   "session_write",
@@ -61,6 +63,8 @@ async function order(
   if (name === "signed_read") return { ...common, origin, form: "signed", ask };
   const inSession = { ...common, origin, session: await stack.session(count) };
   if (name === "session_read") return { ...inSession, form: "session_mac", ask };
+  // The very bytes that a session's read is, sent to a route that does nothing with them.
+  if (name === "empty_same") return { ...inSession, origin: plain, form: "session_mac", ask };
   if (name === "session_write") return { ...inSession, form: "session_signed", ask: { ...ask, body: WRITE } };
   return { ...inSession, form: "session_mac", ask: { aud, path: "/mcp/files", body: TOOL_CALL, headers: MCP_HEADERS } };
 }
