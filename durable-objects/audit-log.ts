@@ -25,8 +25,10 @@ import {
   offeredBy,
   promisePayload,
 } from "./batch.ts";
-import type { Env } from "./env.ts";
+import { doneWithinMs } from "./deadline.ts";
+import { bound, type Env } from "./env.ts";
 import { Followers } from "./followers.ts";
+import { Handover } from "./handover.ts";
 import { follows } from "./head-order.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
@@ -35,7 +37,16 @@ import { Outbox } from "./outbox.ts";
 import { fileNames, newOrigin, Publisher } from "./publisher.ts";
 import type { LogSlice } from "./sink-types.ts";
 import { TreeStore } from "./tree-store.ts";
-import type { AppendAsk, Appended, HeadMark, LastHead, LoggedEvent, LogStatus, ProjectorPort } from "./types.ts";
+import type {
+  AppendAsk,
+  Appended,
+  HeadMark,
+  LastHead,
+  LoggedEvent,
+  LogStatus,
+  MetaPort,
+  ProjectorPort,
+} from "./types.ts";
 
 /** Beyond this the log refuses instead of meeting the platform's bound (10 GB an object) in the middle of a write. */
 const MAX_BYTES = 9_000_000_000;
@@ -65,6 +76,7 @@ export class AuditLog extends DurableObject<Env> {
   readonly #outbox: Outbox;
   readonly #tree: TreeStore;
   readonly #publisher: Publisher;
+  readonly #handover: Handover;
   readonly #followers: Followers;
   #alarmMs: number | null = null;
   /** When projecting is due: while Postgres is down it waits longer than sealing does. */
@@ -80,17 +92,20 @@ export class AuditLog extends DurableObject<Env> {
     const tell = (id: string) => env.WEBHOOK_SINKS.getByName(`${this.#name()}/${id}`).wake();
     this.#followers = new Followers(ctx.storage.sql, this.#name(), tell);
     this.#tree = new TreeStore(ctx.storage, { entries: (first, end) => entriesIn(ctx.storage.sql, first, end) });
+    this.#handover = new Handover(ctx.storage.sql, this.#name(), () => this.#meta());
     this.#publisher = new Publisher({
       log: this.#name(),
       tree: this.#tree,
-      bucket: () => this.env.AUDIT_TILES,
+      bucket: () => bound(this.env, "AUDIT_TILES"),
       names: fileNames(this.#name()),
       seed: () => primaryKey(keysetsOf(this.env, Date.now()), "head").key,
+      published: (head) => this.#handover.published(head),
     });
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmMs = await ctx.storage.getAlarm();
       // Nothing is promised before the bucket was seen, if it can be: rows that somebody restored would be promised anew.
       await this.#publisher.check();
+      if (this.#handover.refused()) this.#publisher.state = "forked";
     });
   }
 
@@ -129,6 +144,7 @@ export class AuditLog extends DurableObject<Env> {
     if (fresh.length > 0) {
       if (ask.head !== undefined && !follows(this.lastHead(), ask.head)) return { ok: false, code: "head.rolled_back" };
       if (this.#publisher.state === "forked") return { ok: false, code: "audit.forked" };
+      bound(this.env, "AUDIT_TILES"); // what could never be published is not promised
       if (this.#backlogged(nowMs)) {
         this.#arm(nowMs); // an alarm that was lost must not keep the log closed
         return { ok: false, code: "audit.backlogged" };
@@ -191,6 +207,8 @@ export class AuditLog extends DurableObject<Env> {
       sealed_size: this.#tree.sealed()?.size ?? 0,
       published_size: this.#tree.published()?.size ?? 0,
       publish_failures: this.#publisher.failures,
+      handed_size: this.#handover.acknowledged(this.#tree.sealed()?.origin ?? ""),
+      handover_failures: this.#handover.failures,
       forked: this.#publisher.state === "forked",
       bytes: this.ctx.storage.sql.databaseSize,
     };
@@ -206,21 +224,43 @@ export class AuditLog extends DurableObject<Env> {
     await this.#work(false);
   }
 
+  /** The Worker's clock calls, so that an alarm that was lost stops nothing. An alarm that is to come is left alone. */
+  async poke(): Promise<void> {
+    const atMs = await this.ctx.storage.getAlarm();
+    const nowMs = Date.now();
+    if (atMs === null || atMs < nowMs - LOST_ALARM_MS) this.#armAgain(nowMs);
+  }
+
   async #work(force: boolean): Promise<void> {
     this.#alarmMs = null;
     try {
       this.#seal();
       const nowMs = Date.now();
       const project = force || this.#projects || nowMs >= this.#projectAtMs;
-      await Promise.all([
-        this.#publisher.run(nowMs, force),
+      const slow = Promise.all([
+        this.#publisher.run(nowMs, force).then(() => this.#hand(force)),
         project ? this.#outbox.run(this.#projector()) : undefined,
         this.#followers.tell(),
       ]);
+      // Whoever answers late holds up neither sealing nor publishing: no other alarm comes before this one has ended.
+      while (!(await doneWithinMs(slow, LIMITS.audit_project_ms))) {
+        this.#seal();
+        void this.#publisher.run(Date.now());
+      }
       if (project) this.#projectAtMs = Date.now() + (this.#outbox.waitMs() ?? 0);
     } finally {
       this.#armAgain(Date.now());
     }
+  }
+
+  /** Hand what was published to the meta-log. Another head of ours there stops the log. */
+  async #hand(force: boolean): Promise<void> {
+    if (this.env.META_LOG !== undefined) await this.#handover.run(Date.now(), force);
+    if (this.#handover.refused()) this.#publisher.state = "forked";
+  }
+
+  #meta(): Pick<MetaPort, "add"> {
+    return bound(this.env, "META_LOG").getByName("meta");
   }
 
   /** Make leaves of what was appended. Rows that contradict each other stop the log: nothing is added to them. */
@@ -249,7 +289,8 @@ export class AuditLog extends DurableObject<Env> {
     const projectMs = this.#outbox.waitMs() === null ? null : this.#projectAtMs - nowMs;
     const unsealed = this.#publisher.state !== "forked" && (this.#tree.sealed()?.size ?? 0) < this.#next();
     const treeMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
-    const waits = [projectMs, treeMs, this.#followers.waitMs()].filter((ms) => ms !== null);
+    const handoverMs = this.env.META_LOG === undefined ? null : this.#handover.waitMs(nowMs);
+    const waits = [projectMs, treeMs, handoverMs, this.#followers.waitMs()].filter((ms) => ms !== null);
     if (waits.length === 0) return;
     const waitMs = Math.min(...waits);
     this.#set(nowMs + Math.max(1, waitMs));

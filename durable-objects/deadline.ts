@@ -19,3 +19,17 @@ export async function withinMs<T>(work: Promise<T>, ms: number, what: string): P
     late.abort();
   }
 }
+
+/** Whether `work` is done within `ms`; it goes on either way. */
+export async function doneWithinMs(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const late = new AbortController();
+  const waited = scheduler.wait(ms, { signal: late.signal }).then(
+    () => false,
+    () => true, // aborted below
+  );
+  try {
+    return await Promise.race([work.then(() => true), waited]);
+  } finally {
+    late.abort();
+  }
+}

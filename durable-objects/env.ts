@@ -1,7 +1,9 @@
 /** Bindings, variables and secrets that the objects and the Worker share; wrangler.toml says what each is. */
+import { TalosError } from "@talos/contracts";
 import type { AuditLog } from "./audit-log.ts";
 import type { CapabilityGate } from "./capability-gate.ts";
 import type { TenantHead } from "./tenant-head.ts";
+import type { MetaPort } from "./types.ts";
 import type { WebhookSink } from "./webhook-sink.ts";
 
 export interface Env {
@@ -13,6 +15,10 @@ export interface Env {
   AUDIT_LOGS: DurableObjectNamespace<AuditLog>;
   /** by `<tenant>/<sink id>` */
   WEBHOOK_SINKS: DurableObjectNamespace<WebhookSink>;
+  /** one object, `meta` */
+  META_LOG?: { getByName(name: string): MetaPort };
+  /** `evm`, `ots` */
+  ANCHORS?: { getByName(name: string): { poke(): Promise<void> } };
   /** `policy/<hash>`, `rev/<hash>`: bodies under their hash, a cache that is never believed unseen */
   SNAPSHOTS: KVNamespace;
   /** `f/<log>/tile/…`, `p/<log>/tile/…`, `c/<log>/checkpoint`: what a log published (contracts/spec/audit.md) */
@@ -34,4 +40,11 @@ export interface Env {
   TALOS_DOH_URL?: string;
   /** development only: `allow` lets webhooks go to loopback over http */
   TALOS_LOOPBACK_RECEIVERS?: string;
+}
+
+/** A binding that a deployment may have left out. @throws `config.incomplete` naming it */
+export function bound<K extends "AUDIT_TILES" | "META_LOG">(env: Env, name: K): NonNullable<Env[K]> {
+  const binding = env[name];
+  if (binding === undefined) throw new TalosError("config.incomplete", { missing: [name] });
+  return binding as NonNullable<Env[K]>;
 }

@@ -105,6 +105,10 @@ export interface LogStatus {
   published_size: number;
   /** attempts to publish that failed since the last one that did not */
   publish_failures: number;
+  /** leaves of the newest head that the meta-log acknowledged */
+  handed_size: number;
+  /** attempts to hand a head over that failed since the last one that did not */
+  handover_failures: number;
   /** rows and bucket contradict each other: nothing is added any more */
   forked: boolean;
   /** size of the object's database */
@@ -181,10 +185,11 @@ export type MetaProof =
   | { ok: true; level: MetaLevel; head: { size: number; note: string }; proof: string; anchors: Anchor[] }
   | { ok: false; code: ErrorCode; retry_after_ms: number };
 
-/** What AuditLog uses of the meta-log. */
+/** The meta-log as the tenants' logs, their surfaces and the Worker's clock reach it. */
 export interface MetaPort {
   add(head: MetaHead): Promise<MetaAdded>;
   prove(ask: MetaAsk): Promise<MetaProof>;
+  poke(): Promise<void>;
 }
 
 export type HeadAnswer = { ok: true; head: string } | { ok: false; code: ErrorCode };

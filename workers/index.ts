@@ -2,6 +2,8 @@
 import { auditHandlers } from "./audit/app.ts";
 import { auditQuery } from "./audit/query.ts";
 import { sinkHandlers } from "./audit/sinks.ts";
+import { pokeAll } from "./cron.ts";
+import type { Env } from "./env.ts";
 import { authorizePort, context, gatewayHandlers, guard, tenantListed } from "./gateway/app.ts";
 import { surfaceApp } from "./shared/surface.ts";
 
@@ -12,9 +14,15 @@ export { WebhookSink } from "../durable-objects/webhook-sink.ts";
 export { Courier } from "./audit/courier.ts";
 export { Projector } from "./audit/projector.ts";
 
-export default surfaceApp({
+const app = surfaceApp({
   handlers: { ...gatewayHandlers(auditQuery), ...auditHandlers(auditQuery), ...sinkHandlers },
   authorize: authorizePort,
   first: [context, guard],
   tenantListed,
 });
+
+export default {
+  fetch: app.fetch,
+  /** Once a minute (wrangler.toml). */
+  scheduled: (_: ScheduledController, env: Env) => pokeAll(env, Date.now()),
+} satisfies ExportedHandler<Env>;

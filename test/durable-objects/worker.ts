@@ -2,6 +2,8 @@
  * The worker that the `workers` tests run in: the real objects, a projector that can fail, and a TenantHead that throws
  * where a test says, which is as far as a crash can be played without ending the process.
  */
+import type { Env } from "../../workers/env.ts";
+import { pokeAll } from "../../workers/cron.ts";
 import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/tenant-head.ts";
 
 export { AuditLog } from "../../durable-objects/audit-log.ts";
@@ -18,4 +20,7 @@ export class TenantHead extends RealTenantHead {
   }
 }
 
-export default { fetch: () => new Response(null, { status: 404 }) };
+export default {
+  fetch: () => new Response(null, { status: 404 }),
+  scheduled: (_: ScheduledController, env: Env) => pokeAll(env, Date.now()),
+};
