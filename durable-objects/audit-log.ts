@@ -32,6 +32,7 @@ import { Handover } from "./handover.ts";
 import { follows } from "./head-order.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
+import { type Consistency, type LogFacts, LogReads, type ProofAsk, type Proved } from "./log-reads.ts";
 import { entriesIn, rowsFrom } from "./log-rows.ts";
 import { Outbox } from "./outbox.ts";
 import { fileNames, newOrigin, Publisher } from "./publisher.ts";
@@ -78,6 +79,7 @@ export class AuditLog extends DurableObject<Env> {
   readonly #publisher: Publisher;
   readonly #handover: Handover;
   readonly #followers: Followers;
+  readonly #reads: LogReads;
   #alarmMs: number | null = null;
   /** When projecting is due: while Postgres is down it waits longer than sealing does. */
   #projectAtMs = 0;
@@ -100,6 +102,15 @@ export class AuditLog extends DurableObject<Env> {
       names: fileNames(this.#name()),
       seed: () => primaryKey(keysetsOf(this.env, Date.now()), "head").key,
       published: (head) => this.#handover.published(head),
+    });
+    this.#reads = new LogReads({
+      tree: this.#tree,
+      next: () => this.#next(),
+      forked: () => this.#publisher.state === "forked",
+      find: async (id) => {
+        const found = this.#find([id]).get(id);
+        return found && { seq: found.seq, body: found.entry.body };
+      },
     });
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmMs = await ctx.storage.getAlarm();
@@ -196,6 +207,23 @@ export class AuditLog extends DurableObject<Env> {
   /** Ids of the tenant's sinks, sorted. */
   sinks(): string[] {
     return this.#followers.list();
+  }
+
+  // What the log shows of its tree: log-reads.ts.
+  facts(): LogFacts {
+    return this.#reads.facts();
+  }
+  checkpoint(): string | null {
+    return this.#reads.checkpoint();
+  }
+  tile(path: string): Uint8Array | null {
+    return this.#reads.tile(path);
+  }
+  consistency(old: number, size: number): Promise<Consistency> {
+    return this.#reads.consistency(old, size);
+  }
+  proof(ask: ProofAsk): Promise<Proved> {
+    return this.#reads.proof(ask);
   }
 
   status(): LogStatus {

@@ -1,5 +1,6 @@
 /** The one Worker script: every service's surfaces, the objects, and the entrypoints that they call. */
 import { auditHandlers } from "./audit/app.ts";
+import { logHandlers } from "./audit/log.ts";
 import { auditQuery } from "./audit/query.ts";
 import { sinkHandlers } from "./audit/sinks.ts";
 import { pokeAll } from "./cron.ts";
@@ -15,7 +16,7 @@ export { Courier } from "./audit/courier.ts";
 export { Projector } from "./audit/projector.ts";
 
 const app = surfaceApp({
-  handlers: { ...gatewayHandlers(auditQuery), ...auditHandlers(auditQuery), ...sinkHandlers },
+  handlers: { ...gatewayHandlers(auditQuery), ...auditHandlers(auditQuery), ...logHandlers, ...sinkHandlers },
   authorize: authorizePort,
   first: [context, guard],
   tenantListed,

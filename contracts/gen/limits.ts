@@ -236,6 +236,28 @@ export const LIMITS = {
   audit_publish_events: 8192,
   /** milliseconds. An event that no published head covers after this time stops the log: what is promised within a minute cannot be kept any more. */
   audit_backlog_ms: 600000,
+  /** bytes. What the log library reads of a policy. */
+  policy_text_bytes: 262144,
+  /** entries. A proof of a tree of 2^53 leaves has fewer. */
+  proof_hashes: 64,
+  /** seconds. A service that was cut off for a week still hands over what happened; older times would make partitions of months that nobody looks into. */
+  audit_append_past_seconds: 604800,
+  /** seconds. What a clock may be ahead. */
+  audit_append_ahead_seconds: 60,
+  /** entries. Open streams of a tenant: each waits at the log. */
+  audit_streams: 32,
+  /** entries. Open streams of one holder, so that it leaves room for others. */
+  audit_streams_holder: 8,
+  /** entries. Events that a stream reads from the log at once, at most 1 MiB of leaves: all that it holds for its reader. */
+  audit_stream_rows: 128,
+  /** milliseconds. A stream waits so long for news, then is decided anew and writes a heartbeat: the head's period. */
+  audit_stream_wait_ms: 5000,
+  /** milliseconds. A reader that takes nothing for this long is disconnected. */
+  audit_stream_stall_ms: 10000,
+  /** entries. Reads of the log for one stream; the platform bounds what one request may ask of others. */
+  audit_stream_turns: 800,
+  /** entries. Events of one export: 16 bundles. */
+  audit_export_events: 4096,
   /** bytes. A proof bundle: its event, two proof files and its anchors, each at its bound, escaped as JSON. */
   proof_bundle_bytes: 524288,
   /** entries. One for each chain that anyone would look at, and some. */

@@ -38,6 +38,16 @@ export type TrieNodes = AnchorPiece[];
 /** Evidence that a checkpoint of the meta-log was known to a chain. Byte strings are base64 of the standard alphabet with padding, strict. What it proves is checked by the verifier. Source: contracts/spec/log.md#Proof bundle. */
 export type LogAnchor = EvmAnchor | OtsAnchor;
 
+/** RFC 6962 §2.1.2. Source: contracts/spec/log.md#Tree. */
+export interface ConsistencyProof {
+  /** Size of the older tree. */
+  old: number;
+  /** Size of the newer tree. */
+  size: number;
+  /** The proof. */
+  hashes: TreeHash[];
+}
+
 /** Who asked, by way of authentication. */
 export type PrincipalV1 = {
   /** By signature. */
@@ -287,6 +297,49 @@ export interface AuditEventV2 {
   meta: Record<string, string | number | boolean>;
   /** Hash of the canonical form without this member. */
   event_hash: Sha256Hex;
+}
+
+/** Origin of a log. */
+export type LogOrigin = string;
+
+/** A key as C2SP writes it, `<name>+<id>+<key>`. */
+export type VerifierKey = string;
+
+/** A hash, base64. */
+export type TreeHash = string;
+
+/** A signed checkpoint. */
+export type SignedNote = string;
+
+/** Size of a tree. */
+export type TreeSize = number;
+
+/** Place of an event in the log. */
+export type EventIndex = number;
+
+/** `<level>/<index>` or `entries/<index>`, with `.p/<width>` where it is partial; its segments are segments of the path. */
+export type TilePath = string;
+
+/** What a tenant's log is. Source: contracts/spec/audit.md#Surfaces. */
+export interface AuditLogFacts {
+  /** What the log calls itself; absent before its first seal. */
+  origin?: LogOrigin;
+  /** Keys that its heads are or were signed with. */
+  keys: VerifierKey[];
+  /** Events that were ever appended. */
+  appended: number;
+  /** Leaves of the sealed tree. */
+  sealed: number;
+  /** Leaves of the newest published head. */
+  published: number;
+  /** Leaves of the newest head that the witnesses' quorum vouches for; absent where that is not known. */
+  witnessed?: number;
+  /** Leaves of the newest anchored head; absent where that is not known. */
+  anchored?: number;
+  /** Rows and bucket contradict each other: nothing is added any more. */
+  forked: boolean;
+  /** A tlog-policy (contracts/spec/log.md#Policies) for proofs of this log; absent before its first seal. */
+  policy?: string;
 }
 
 /** Newest first by (ts, event_id). */
@@ -954,7 +1007,7 @@ export interface Problem {
   /** Status of the answer. */
   status: number;
   /** The code. */
-  code: "NO_CAPABILITY" | "EXPIRED" | "NOT_YET_VALID" | "REVOKED" | "REVOCATION_STALE" | "SIGNATURE_INVALID" | "PROOF_INVALID" | "REPLAY" | "AUDIENCE_MISMATCH" | "UNTRUSTED_ISSUER" | "DELEGATION_INVALID" | "SCOPE_MISMATCH" | "ARGUMENT_MISMATCH" | "CLASS_MISMATCH" | "UNKNOWN_TOOL" | "ROLE_DENIED" | "FORBIDDEN" | "MALFORMED" | "LIMIT_EXCEEDED" | "request.malformed" | "request.body_too_large" | "request.header_too_large" | "request.media_type" | "request.origin" | "contract.invalid" | "tenant.unknown" | "server.unknown" | "route.unknown" | "method.not_allowed" | "mcp.session_unknown" | "mcp.header_mismatch" | "audit.event_unknown" | "audit.cursor_invalid" | "rate.exhausted" | "concurrency.exhausted" | "admission.unavailable" | "head.unavailable" | "head.inconsistent" | "head.rolled_back" | "policy.unavailable" | "audit.unavailable" | "audit.forked" | "audit.backlogged" | "audit.query_unavailable" | "audit.event_conflict" | "log.policy_malformed" | "log.proof_malformed" | "log.note_malformed" | "log.checkpoint_malformed" | "log.tile_malformed" | "log.origin_unknown" | "log.inclusion_invalid" | "log.consistency_invalid" | "log.signature_invalid" | "log.cosignature_invalid" | "log.quorum_missed" | "bundle.malformed" | "bundle.event_invalid" | "bundle.log_invalid" | "bundle.meta_invalid" | "bundle.anchor_invalid" | "bundle.anchor_missing" | "outcome.unrecorded" | "revocation.not_authorized" | "revocation.limit" | "policy.version_conflict" | "policy.invalid" | "upstream.unreachable" | "upstream.invalid" | "upstream.too_large" | "upstream.timeout" | "config.incomplete" | "internal" | "sink.unknown" | "sink.limit" | "sink.conflict" | "sink.url_refused" | "sink.unverified" | "sink.unavailable";
+  code: "NO_CAPABILITY" | "EXPIRED" | "NOT_YET_VALID" | "REVOKED" | "REVOCATION_STALE" | "SIGNATURE_INVALID" | "PROOF_INVALID" | "REPLAY" | "AUDIENCE_MISMATCH" | "UNTRUSTED_ISSUER" | "DELEGATION_INVALID" | "SCOPE_MISMATCH" | "ARGUMENT_MISMATCH" | "CLASS_MISMATCH" | "UNKNOWN_TOOL" | "ROLE_DENIED" | "FORBIDDEN" | "MALFORMED" | "LIMIT_EXCEEDED" | "request.malformed" | "request.body_too_large" | "request.header_too_large" | "request.media_type" | "request.origin" | "contract.invalid" | "tenant.unknown" | "server.unknown" | "route.unknown" | "method.not_allowed" | "mcp.session_unknown" | "mcp.header_mismatch" | "audit.event_unknown" | "audit.cursor_invalid" | "rate.exhausted" | "concurrency.exhausted" | "admission.unavailable" | "head.unavailable" | "head.inconsistent" | "head.rolled_back" | "policy.unavailable" | "audit.unavailable" | "audit.forked" | "audit.backlogged" | "audit.query_unavailable" | "audit.event_conflict" | "audit.tile_unknown" | "audit.not_published" | "audit.not_witnessed" | "audit.not_anchored" | "audit.append_too_large" | "audit.stream_slow" | "audit.stream_over" | "log.policy_malformed" | "log.proof_malformed" | "log.note_malformed" | "log.checkpoint_malformed" | "log.tile_malformed" | "log.origin_unknown" | "log.inclusion_invalid" | "log.consistency_invalid" | "log.signature_invalid" | "log.cosignature_invalid" | "log.quorum_missed" | "bundle.malformed" | "bundle.event_invalid" | "bundle.log_invalid" | "bundle.meta_invalid" | "bundle.anchor_invalid" | "bundle.anchor_missing" | "outcome.unrecorded" | "revocation.not_authorized" | "revocation.limit" | "policy.version_conflict" | "policy.invalid" | "upstream.unreachable" | "upstream.invalid" | "upstream.too_large" | "upstream.timeout" | "config.incomplete" | "internal" | "sink.unknown" | "sink.limit" | "sink.conflict" | "sink.url_refused" | "sink.unverified" | "sink.unavailable";
   /** Ours. */
   request_id: RequestId;
   /** Whether the same may succeed later. */
@@ -1802,8 +1855,10 @@ export interface SurfaceDocument {
 /** The type that each schema describes, by its path below schemas/. */
 export interface SchemaTypes {
   "audit/anchor": LogAnchor;
+  "audit/consistency": ConsistencyProof;
   "audit/event-v1": AuditEventV1;
   "audit/event-v2": AuditEventV2;
+  "audit/log": AuditLogFacts;
   "audit/page": AuditEventPage;
   "audit/promise": AuditPromise;
   "audit/proof-bundle": ProofBundle;

@@ -7,7 +7,10 @@ const DROPPED = new Set(["$schema", "$comment", "$defs", "x-codes", "x-limit", "
 
 /** Media types that travel as text or bytes, not as a JSON value that a schema describes. */
 const BODY_OF: Record<string, { schema: unknown; note: string }> = {
-  "text/event-stream": { schema: { type: "string" }, note: "JSON-RPC messages as server-sent events." },
+  "text/event-stream": { schema: { type: "string" }, note: "Server-sent events; JSON-RPC messages on MCP surfaces." },
+  "text/plain": { schema: { type: "string", maxLength: 65536 }, note: "A text of C2SP." },
+  "application/octet-stream": { schema: { type: "string", format: "binary" }, note: "Bytes of C2SP." },
+  "application/x-ndjson": { schema: { type: "string" }, note: "A JSON value a line." },
   "application/jose": { schema: { type: "string", maxLength: 1048576 }, note: "A compact JWS." },
   "application/json": { schema: { type: "object" }, note: "A JSON-RPC message or document." },
 };

@@ -151,6 +151,7 @@ function lintSurface(contract: Contract, surface: SurfaceDocument): string[] {
     const [file = "", def = ""] = schema.split("#");
     if (!contract.schemas.get(file)?.$defs?.[def]) problems.push(`parameter ${name}: no schema ${schema}`);
   }
+  if (/\{path\}./.test(surface.path)) problems.push("{path} spans segments and stands at the end");
   const inPath = [...surface.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
   const declared = surface.parameters.filter((parameter) => parameter.in === "path").map(({ name }) => name);
   if (inPath.join() !== declared.join()) problems.push(`path has {${inPath}}, parameters have {${declared}}`);

@@ -67,10 +67,10 @@ export function named(error: unknown): TalosError {
   return error instanceof TalosError ? error : new TalosError("internal", {}, { cause: error });
 }
 
-/** Seconds for `retry-after`, at least 1, where the status takes it. */
+/** Seconds for `retry-after`, at least 1, where the status takes it or a time is known. */
 function retryAfter(error: TalosError): number | undefined {
   const { status } = ERRORS[error.code];
-  if (status !== 429 && status !== 503) return undefined;
+  if (status !== 429 && status !== 503 && shownOf(error).retry_after_ms === undefined) return undefined;
   return Math.max(1, Math.ceil((shownOf(error).retry_after_ms ?? 1_000) / 1_000));
 }
 

@@ -17,8 +17,9 @@ export interface AppParts {
   tenantListed(c: Parameters<MiddlewareHandler<AppEnv>>[0], tenant: string): boolean;
 }
 
-/** `/t/{tenant}/v1/head` as Hono writes it. */
-export const routePath = (path: string): string => path.replace(/\{([a-z_]+)\}/g, ":$1");
+/** `/t/{tenant}/v1/head` as Hono writes it; a last `{path}` spans segments. */
+export const routePath = (path: string): string =>
+  path.replace(/\{path\}$/, ":path{.+}").replace(/\{([a-z_]+)\}/g, ":$1");
 
 /**
  * The names of both sides, compared.

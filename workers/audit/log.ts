@@ -1,0 +1,127 @@
+/**
+ * The surfaces of a tenant's log: what it is, its checkpoint, tiles and consistency. They run behind the decision and see
+ * the tenant of the path only, so no name that a caller gives leads to another's. Files come out of the bucket; what the
+ * bucket has not, or cannot give now, out of the log's own rows.
+ * Source: contracts/spec/audit.md#surfaces, contracts/spec/log.md.
+ */
+import { type AuditLogFacts, LIMITS, TalosError } from "@talos/contracts";
+import { b64uDecode, publicKey } from "@talos/core";
+import { bundle, bundleEntries, parseTile, TILE_WIDTH, verifierKey } from "@talos/core/log";
+import { withinMs } from "../../durable-objects/deadline.ts";
+import type { Consistency } from "../../durable-objects/log-reads.ts";
+import { keysetsOf } from "../../durable-objects/keysets.ts";
+import { PublicError } from "../shared/errors.ts";
+import type { AppContext, Handlers } from "../shared/ports.ts";
+import { readParameters } from "./parameters.ts";
+
+type Name = "audit.log" | "audit.checkpoint" | "audit.tile" | "audit.consistency";
+
+const TEXT = { "content-type": "text/plain; charset=utf-8", "cache-control": "private, no-cache" };
+/** What is published under a tile's name never changes; shared caches have no business with a tenant's record. */
+const TILE = { "content-type": "application/octet-stream", "cache-control": "private, max-age=31536000, immutable" };
+
+export const logHandlers: Pick<Handlers, Name> = {
+  "audit.log": async (c) => c.json(await facts(c)),
+
+  "audit.checkpoint": async (c) => {
+    const note = await checkpointOf(c);
+    if (note === null) throw notPublished();
+    return new Response(note, { headers: TEXT });
+  },
+
+  "audit.tile": async (c) => {
+    const bytes = await tileOf(c, tilePath(c));
+    if (bytes === null) throw new TalosError("audit.tile_unknown");
+    return new Response(bytes as BufferSource, { headers: TILE });
+  },
+
+  "audit.consistency": async (c) => {
+    const { old = 0, size = 0 } = readParameters(c, { old: "required", size: "required" });
+    if (old < 1 || old > size) throw new TalosError("contract.invalid", { query: "old and size" });
+    const proof = await asked(async (): Promise<Consistency> => stub(c).consistency(old, size));
+    if (!proof.ok) throw new PublicError(proof.code, { retry_after_ms: proof.retry_after_ms });
+    const hashes = Array.from({ length: proof.hashes.length / 32 }, (_, i) =>
+      base64(proof.hashes.subarray(i * 32, (i + 1) * 32)),
+    );
+    return c.json({ old, size, hashes });
+  },
+};
+
+const stub = (c: AppContext) => c.env.AUDIT_LOGS.getByName(c.get("tenant"));
+
+/** @throws `audit.query_unavailable` when the log cannot be asked */
+async function asked<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await withinMs(ask(), LIMITS.object_timeout_ms, "the log");
+  } catch (cause) {
+    throw new TalosError("audit.query_unavailable", {}, { cause });
+  }
+}
+
+const notPublished = () =>
+  new PublicError("audit.not_published", { retry_after_ms: LIMITS.audit_project_ms + LIMITS.audit_publish_ms });
+
+async function facts(c: AppContext): Promise<AuditLogFacts> {
+  const { origin, ...sizes } = await asked(() => stub(c).facts());
+  if (origin === undefined) return { keys: [], ...sizes };
+  const keys = keysOf(c, origin);
+  const policy = [...keys.map((key) => `log ${key}\n`), "quorum none\n"].join("");
+  return { origin, keys, ...sizes, policy };
+}
+
+/** Every head key of the deployment under the log's origin: a head of before a rotation verifies too. */
+function keysOf(c: AppContext, origin: string): string[] {
+  const { head } = keysetsOf(c.env, c.get("now_ms")).purposes;
+  return head.map(({ key }) => verifierKey({ name: origin, publicKey: publicKey(b64uDecode(key)) }));
+}
+
+/** The log knows its newest head; without it the bucket does. */
+async function checkpointOf(c: AppContext): Promise<string | null> {
+  try {
+    return await asked(() => stub(c).checkpoint());
+  } catch (error) {
+    const found = await fromBucket(c, `c/${c.get("tenant")}/checkpoint`);
+    if (found === null) throw error;
+    return new TextDecoder().decode(found);
+  }
+}
+
+/** The name behind `tile/`, as it stands in the address: decoded, one tile would have many names. */
+function tilePath(c: AppContext): string {
+  const { pathname } = new URL(c.req.url);
+  const path = pathname.slice(`/t/${c.get("tenant")}/audit/`.length);
+  try {
+    parseTile(path);
+    return path;
+  } catch (cause) {
+    throw new TalosError("audit.tile_unknown", {}, { cause });
+  }
+}
+
+/** @returns null where the log has no such tile */
+export async function tileOf(c: AppContext, path: string): Promise<Uint8Array | null> {
+  const { level, width } = parseTile(path);
+  const tenant = c.get("tenant");
+  const partial = width < TILE_WIDTH;
+  const found = await fromBucket(c, `${partial ? "p" : "f"}/${tenant}/${path}`);
+  if (found !== null) return found;
+  const own = await asked(() => stub(c).tile(path));
+  if (own !== null || !partial || level !== "entries") return own;
+  // An older head's bundle, cleared from the bucket and from the rows: it is the beginning of the full one.
+  const full = await fromBucket(c, `f/${tenant}/${path.slice(0, path.indexOf(".p/"))}`);
+  return full === null ? null : bundle(bundleEntries(full).slice(0, width));
+}
+
+/** Null when the bucket has it not, or cannot say. */
+async function fromBucket(c: AppContext, name: string): Promise<Uint8Array | null> {
+  try {
+    const read = async () => (await c.env.AUDIT_TILES.get(name))?.arrayBuffer();
+    const bytes = await withinMs(read(), LIMITS.object_timeout_ms, "the bucket");
+    return bytes === undefined ? null : new Uint8Array(bytes);
+  } catch (error) {
+    c.get("log")("warn", "audit.bucket_unavailable", { error });
+    return null;
+  }
+}
+
+const base64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
