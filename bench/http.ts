@@ -137,7 +137,7 @@ function unitOf(name: string): string {
 
 export async function benchHttp(report: Report, options: Options): Promise<void> {
   const inspectorPort = options.profile === "" ? undefined : await freePort();
-  const stack: Stack & { portkey?: Portkey } = await startStack(inspectorPort);
+  const stack: Stack & { portkey?: Portkey } = await startStack(inspectorPort === undefined ? {} : { inspectorPort });
   try {
     if (inspectorPort !== undefined) {
       report.profile = await profile(stack, inspectorPort, options.profile);

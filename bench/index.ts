@@ -2,16 +2,17 @@
 import { parseArgs } from "node:util";
 import { finishReport, type Options, type Report, startReport, table } from "./measure.ts";
 
-const HELP = `npm run -s bench -- authorize|http|start [--json] [--smoke] [--full] [--only PREFIX] [--rounds N] [--profile CASE]
+const HELP = `npm run -s bench -- authorize|http|start|audit [--json] [--smoke] [--full] [--only PREFIX] [--rounds N] [--profile CASE]
 
   authorize  what deciding costs inside workerd on one core, beside the bare platform and other engines
   http       requests a second and latencies through the whole gateway, beside an empty route and a plain proxy
   start      instantiation, the first decision of a cold isolate, sizes, memory
+  audit      appending, sealing, publishing, proofs in a log of 1,000,000 entries, projection, and what a call pays
 
   --json     print {name, commit, machine, rows, ratios, left_out} instead of a table
   --smoke    a few seconds in all: shows that everything runs, says nothing about speed
   --full     start: memory over 1,000,000 requests instead of 20,000
-  --only     authorize, http: only cases whose name begins so
+  --only     authorize, http, audit: only cases whose name begins so
   --rounds   runs of each case (7; at least 5)
   --profile  http: where the time of a case goes, sampled inside workerd, instead of a measurement
 
@@ -21,6 +22,7 @@ Figures are comparable only within one run, on a machine that does nothing else.
 const BENCHMARKS: Record<string, () => Promise<(report: Report, options: Options) => Promise<void>>> = {
   authorize: async () => (await import("./authorize.ts")).benchAuthorize,
   http: async () => (await import("./http.ts")).benchHttp,
+  audit: async () => (await import("./audit.ts")).benchAudit,
   start: async () => (await import("./start.ts")).benchStart,
 };
 

@@ -11,10 +11,13 @@ export interface Running {
 
 export type Script = Partial<WorkerOptions> & { name: string; modules: Module[]; compatibilityFlags?: string[] };
 
-/** @param ports fixed ports by name; others are free ones */
+/**
+ * @param options.ports fixed ports by name; others are free ones
+ * @param options.unlogged what Workers log as expected, and is not shown
+ */
 export async function startScripts(
   scripts: Script[],
-  options: { state?: string; ports?: Record<string, number>; inspectorPort?: number } = {},
+  options: { state?: string; ports?: Record<string, number>; inspectorPort?: number; unlogged?: RegExp } = {},
 ): Promise<Running> {
   const origins: Record<string, string> = {};
   const workers = [];
@@ -29,7 +32,9 @@ export async function startScripts(
   const state = options.state === undefined ? {} : { resourcePersistencePath: options.state };
   const inspected = options.inspectorPort === undefined ? {} : { inspectorPort: options.inspectorPort };
   // What Workers log is not what we print.
-  const handleStructuredLogs = ({ message }: { message: string }): void => void process.stderr.write(`${message}\n`);
+  const handleStructuredLogs = ({ message }: { message: string }): void => {
+    if (options.unlogged?.test(message) !== true) process.stderr.write(`${message}\n`);
+  };
   const converted = convertV4MiniflareOptions({
     host: "127.0.0.1",
     port: 0,

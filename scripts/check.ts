@@ -28,7 +28,7 @@ const steps: { name: string; command: string; args: string[]; cwd?: string; need
   },
   { name: "the built core is what its sources say", command: "node", args: ["scripts/build-wasm.ts", "--check"] },
   { name: "sizes", command: "node", args: ["scripts/sizes.ts"] },
-  ...["authorize", "http", "start"].map((bench) => ({
+  ...["authorize", "http", "start", "audit"].map((bench) => ({
     name: `benchmark ${bench} runs (no assertion on time)`,
     command: "node",
     args: ["bench/index.ts", bench, "--smoke"],

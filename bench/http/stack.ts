@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
+import type { Keysets } from "@talos/contracts";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import { freePort } from "../../scripts/dev/ports.ts";
 import { developmentKeysets, nowSeconds, openSession, publish, type Session } from "../../test/fixtures.ts";
@@ -21,6 +22,9 @@ export interface Stack {
   plain: string;
   /** the MCP server that does nothing */
   upstream: string;
+  keysets: Keysets;
+  /** where the scripts beside Talos listen */
+  beside: Record<string, string>;
   aud: string;
   chain: string;
   /** a session with room for `count` more requests in order, opened anew before it ends */
@@ -49,28 +53,56 @@ const line = ({ process: from, lines }: Child): Promise<string> =>
     });
   });
 
+export interface Database {
+  url: string;
+  endpoint: string;
+}
+
+/** No database: nobody listens there, projection waits. It is not on the path of a request. */
+const NOWHERE: Database = { url: "postgresql://nobody:nothing@127.0.0.1:9/none", endpoint: "http://127.0.0.1:9" };
+
+export interface StackOptions {
+  inspectorPort?: number;
+  database?: Database;
+  /** further scripts beside Talos; they get its variables, and its objects and buckets under the same names */
+  beside?: Record<string, string>;
+}
+
 /** The whole Talos on a port of its own, without a router before it. */
-export async function talosScript(port: number) {
+export async function talosScript(port: number, database: Database = NOWHERE) {
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, "wrangler.toml"));
-  const bindings = {
+  const bindings: Record<string, string> = {
     ...(workerOptions.bindings as Record<string, string>),
     ...{ TALOS_MODE: "development", TALOS_ORIGIN: `http://127.0.0.1:${port}`, TALOS_TENANTS: "default" },
     TALOS_PUBLISHERS: JSON.stringify({ default: [publisher.jwk] }),
     TALOS_KEYSETS: JSON.stringify(developmentKeysets()),
-    // No database: nobody listens there, projection waits. It is not on the path of a request.
-    ...{ DATABASE_URL: "postgresql://nobody:nothing@127.0.0.1:9/none", TALOS_DATABASE_ENDPOINT: "http://127.0.0.1:9" },
+    ...{ DATABASE_URL: database.url, TALOS_DATABASE_ENDPOINT: database.endpoint },
   };
   return { ...workerOptions, name: "talos", modules: await bundle("workers/index.ts"), bindings };
 }
 
-export async function startStack(inspectorPort?: number): Promise<Stack> {
+/** A script that shares what Talos binds, but for the objects' classes, which stay Talos's. */
+async function besideTalos(name: string, entry: string, talos: Awaited<ReturnType<typeof talosScript>>) {
+  const own = Object.entries((talos as { durableObjects?: object }).durableObjects ?? {}).map(([binding, object]) => [
+    binding,
+    { ...(object as { className: string }), scriptName: "talos" },
+  ]);
+  return { ...talos, name, modules: await bundle(entry), durableObjects: Object.fromEntries(own) };
+}
+
+export async function startStack({ inspectorPort, database, beside = {} }: StackOptions = {}): Promise<Stack> {
   const upstream = child("bench/http/upstream.ts");
   const url = `http://127.0.0.1:${await line(upstream)}/mcp`;
   const [port, state] = [await freePort(), await mkdtemp(join(tmpdir(), "talos-bench-"))];
   const plain = { name: "plain", modules: await bundle("bench/http/proxy.ts"), bindings: { UPSTREAM: url } };
-  const workerd = await startScripts([await talosScript(port), plain], {
+  const talos = await talosScript(port, database);
+  const keysets = JSON.parse(talos.bindings.TALOS_KEYSETS!) as Keysets;
+  const others = await Promise.all(Object.entries(beside).map(([name, entry]) => besideTalos(name, entry, talos)));
+  const workerd = await startScripts([talos, plain, ...others], {
     ...{ state, ports: { talos: port } },
     ...(inspectorPort === undefined ? {} : { inspectorPort }),
+    // Without a database projecting fails, again and again, as it should.
+    ...(database === undefined ? { unlogged: /"(projector\.failed|audit_log\.projection_failed)"/ } : {}),
   });
   const origin = workerd.origins.talos!;
   const aud = `${origin}/t/default`;
@@ -86,7 +118,7 @@ export async function startStack(inspectorPort?: number): Promise<Stack> {
     let session: Session | undefined;
     let sequence = 0;
     return {
-      ...{ origin, plain: workerd.origins.plain!, upstream: url, aud, chain: own },
+      ...{ origin, plain: workerd.origins.plain!, upstream: url, beside: workerd.origins, aud, keysets, chain: own },
       async session(count) {
         if (session === undefined || session.expires_at < nowSeconds() + RENEW_SECONDS) {
           session = await openSession(aud, agent, own);
