@@ -2,6 +2,7 @@
 import { TalosError } from "@talos/contracts";
 import type { AuditLog } from "./audit-log.ts";
 import type { CapabilityGate } from "./capability-gate.ts";
+import type { MetaLog } from "./meta-log.ts";
 import type { TenantHead } from "./tenant-head.ts";
 import type { MetaPort } from "./types.ts";
 import type { WebhookSink } from "./webhook-sink.ts";
@@ -13,6 +14,8 @@ export interface Env {
   TENANT_HEADS: DurableObjectNamespace<TenantHead>;
   /** by tenant */
   AUDIT_LOGS: DurableObjectNamespace<AuditLog>;
+  /** one object, `meta` */
+  META_LOG: DurableObjectNamespace<MetaLog>;
   /** by `<tenant>/<sink id>` */
   WEBHOOK_SINKS: DurableObjectNamespace<WebhookSink>;
   /** one object, `meta` */

@@ -60,7 +60,7 @@ export interface PublisherPorts {
   bucket: () => Bucket;
   names: FileNames;
   /** base64url seed of the key that signs heads */
-  seed: () => string;
+  seed: () => string | Promise<string>;
   /**
    * A head is known to be in the bucket. Called in the turn that writes the row, so what it writes is durable with it;
    * also for a head that was found at a start, of which an earlier instance may not have come to say anything.
@@ -253,7 +253,7 @@ export class Publisher {
   }
 
   async #sign(origin: string, text: string): Promise<string> {
-    const seed = b64uDecode(this.#ports.seed());
+    const seed = b64uDecode(await this.#ports.seed());
     const key = await crypto.subtle.importKey("pkcs8", pkcs8(seed), "Ed25519", false, ["sign"]);
     const signature = new Uint8Array(await crypto.subtle.sign("Ed25519", key, utf8.encode(text)));
     return signatureLine({ name: origin, publicKey: publicKey(seed) }, signature);

@@ -185,6 +185,22 @@ export type MetaProof =
   | { ok: true; level: MetaLevel; head: { size: number; note: string }; proof: string; anchors: Anchor[] }
   | { ok: false; code: ErrorCode; retry_after_ms: number };
 
+/** How the meta-log stands, for whoever runs it and for anybody (contracts/spec/log.md#meta-log). */
+export interface MetaStatus {
+  /** null before its first leaf */
+  origin: string | null;
+  /** heads that were taken */
+  heads: number;
+  sealed_size: number;
+  published_size: number;
+  /** attempts to publish that failed since the last one that did not */
+  publish_failures: number;
+  /** rows and bucket contradict each other: nothing is added any more */
+  forked: boolean;
+  /** size of the object's database */
+  bytes: number;
+}
+
 /** The meta-log as the tenants' logs, their surfaces and the Worker's clock reach it. */
 export interface MetaPort {
   add(head: MetaHead): Promise<MetaAdded>;

@@ -55,7 +55,7 @@ export interface Faults {
   keysets?: Keysets;
 }
 
-type ObjectKind = "CapabilityGate" | "TenantHead" | "AuditLog" | "WebhookSink";
+type ObjectKind = "CapabilityGate" | "TenantHead" | "AuditLog" | "WebhookSink" | "MetaLog";
 
 export interface Talos {
   origin: string;

@@ -10,6 +10,7 @@ import { surfaceApp } from "./shared/surface.ts";
 
 export { AuditLog } from "../durable-objects/audit-log.ts";
 export { CapabilityGate } from "../durable-objects/capability-gate.ts";
+export { MetaLog } from "../durable-objects/meta-log.ts";
 export { TenantHead } from "../durable-objects/tenant-head.ts";
 export { WebhookSink } from "../durable-objects/webhook-sink.ts";
 export { Courier } from "./audit/courier.ts";

@@ -52,6 +52,7 @@ const TABLE = {
   "audit.unavailable": {"status":503,"message":"The call cannot be recorded at the moment, so it was not made.","retryable":true},
   "audit.forked": {"status":503,"message":"The record differs from what was published of it, so nothing is added to it.","retryable":false},
   "audit.backlogged": {"status":503,"message":"Too much is recorded that is not published yet.","retryable":true},
+  "audit.proof_pending": {"status":503,"message":"The event is not provable at this level yet.","retryable":true},
   "audit.query_unavailable": {"status":503,"message":"The record cannot be searched at the moment.","retryable":true},
   "audit.event_conflict": {"status":409,"message":"Another event has this id.","retryable":false},
   "audit.tile_unknown": {"status":404,"message":"There is no such tile.","retryable":false},

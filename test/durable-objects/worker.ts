@@ -8,6 +8,7 @@ import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/t
 
 export { AuditLog } from "../../durable-objects/audit-log.ts";
 export { CapabilityGate } from "../../durable-objects/capability-gate.ts";
+export { MetaLog } from "../../durable-objects/meta-log.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 export { Courier } from "./courier.ts";
 export { Projector } from "./projector.ts";

@@ -15,6 +15,7 @@ import { forgetInForce } from "../../workers/gateway/in-force.ts";
 import app from "../../workers/index.ts";
 
 export { Courier, Projector } from "../../workers/index.ts";
+export { MetaLog } from "../../durable-objects/meta-log.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 
 interface Control {

@@ -1,0 +1,203 @@
+/**
+ * The atom: the deployment's log of its logs' heads. A tenant's log stays private; that it has one history does not depend on
+ * that, because each of its published heads is a leaf here, and this log alone is witnessed and anchored.
+ * Reached by: the one name `meta`.
+ * Rows: `heads` (one for each leaf, `meta-heads.ts`; never deleted), the tree's (`tree-store.ts`).
+ * Atomic: `add` compares with the origin's newest head, numbers the new one and writes it without awaiting in between. The
+ * alarm makes leaves of what was added (one transaction), and publishes them.
+ * Eviction loses: how often publishing failed. No head: it was durable before it was answered.
+ * Source: contracts/spec/log.md#meta-log.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { LIMITS, TalosError } from "@talos/contracts";
+import { checkpointText, HASH_BYTES, inclusionProof, proofFile, verifyCheckpoint } from "@talos/core/log";
+import type { Env } from "./env.ts";
+import { keysetsOf } from "./keysets.ts";
+import { codeOf, warn } from "./log.ts";
+import { MetaHeads } from "./meta-heads.ts";
+import { headKeys, metaNames, metaOrigin, signingSeed } from "./meta-key.ts";
+import { logHost, Publisher } from "./publisher.ts";
+import { TreeStore } from "./tree-store.ts";
+import type { MetaAdded, MetaAsk, MetaHead, MetaPort, MetaProof, MetaStatus } from "./types.ts";
+
+/** Beyond this the log refuses instead of meeting the platform's bound (10 GB an object) in the middle of a write. */
+const MAX_BYTES = 9_000_000_000;
+/** An alarm this long overdue was lost, and is set again. */
+const LOST_ALARM_MS = 5_000;
+/** Heads that wait for their verification at once. */
+const WAITING = 1_024;
+
+const utf8 = new TextEncoder();
+
+export class MetaLog extends DurableObject<Env> implements MetaPort {
+  readonly #heads: MetaHeads;
+  readonly #tree: TreeStore;
+  readonly #publisher: Publisher;
+  #alarmMs: number | null = null;
+  /** Heads are judged in the order in which they came, though each is verified first. */
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#heads = new MetaHeads(ctx.storage.sql);
+    this.#tree = new TreeStore(ctx.storage, this.#heads);
+    this.#publisher = new Publisher({
+      log: this.#name(),
+      tree: this.#tree,
+      bucket: () => this.env.AUDIT_TILES,
+      names: metaNames(this.#name()),
+      seed: () => signingSeed(keysetsOf(this.env, Date.now())),
+    });
+    ctx.blockConcurrencyWhile(async () => {
+      this.#alarmMs = await ctx.storage.getAlarm();
+      await this.#publisher.check();
+    });
+  }
+
+  /**
+   * Take a tenant's published head. The same head again gives the same index.
+   * @returns `audit.forked` for a head that contradicts one of its origin (smaller than the newest, or of a size that it has
+   * with another root), `log.…` for a note that does not verify or says something else, `contract.invalid`,
+   * `config.incomplete`, `audit.unavailable`; then nothing was stored
+   */
+  async add(head: MetaHead): Promise<MetaAdded> {
+    if (this.#waiting >= WAITING) return { ok: false, code: "audit.unavailable" };
+    this.#waiting += 1;
+    const added = this.#last.then(() => this.#add(head));
+    this.#last = added.finally(() => {
+      this.#waiting -= 1;
+    });
+    return added;
+  }
+
+  async #add(head: MetaHead): Promise<MetaAdded> {
+    try {
+      if (!isHead(head)) return { ok: false, code: "contract.invalid" };
+      await this.#verify(head);
+      return this.#store(head);
+    } catch (error) {
+      const code = error instanceof TalosError ? error.code : "audit.unavailable";
+      warn("meta_log.add_failed", { log: head.log, code: codeOf(error) });
+      return { ok: false, code };
+    }
+  }
+
+  /** Signed by a `head` key of this deployment, and saying what the ask says, in three lines. */
+  async #verify({ origin, size, root, note }: MetaHead): Promise<void> {
+    const logs = headKeys(keysetsOf(this.env, Date.now()), origin).map((key) => `log ${key}\n`);
+    const policy = utf8.encode(`${logs.join("")}quorum none\n`);
+    await verifyCheckpoint({ note: utf8.encode(note), policy });
+    // The leaf is the text: what the signature covers has to be that text, and nothing more.
+    if (!note.startsWith(`${checkpointText(origin, { size, root })}\n`))
+      throw new TalosError("log.checkpoint_malformed");
+  }
+
+  /** Judge, number and write, without awaiting. */
+  #store({ log, origin, size, root, note }: MetaHead): MetaAdded {
+    const known = this.#heads.judge(origin, { size, root });
+    if (known === "fork") {
+      warn("meta_log.fork_refused", { log, size });
+      return { ok: false, code: "audit.forked" };
+    }
+    if (known !== undefined) return { ok: true, index: known };
+    // What is published contradicts these rows: a leaf that is added now would be in no tree that anybody signs.
+    if (this.#publisher.state === "forked") return { ok: false, code: "audit.unavailable" };
+    if (this.ctx.storage.sql.databaseSize > MAX_BYTES) return { ok: false, code: "audit.unavailable" };
+    const leaf = this.#heads.next();
+    const nowMs = Date.now();
+    this.#heads.add({ leaf, origin, size, root, note, time_ms: nowMs });
+    this.#arm(nowMs);
+    return { ok: true, index: leaf };
+  }
+
+  /** See {@link MetaPort}. */
+  async prove({ origin, index, level }: MetaAsk): Promise<MetaProof> {
+    const later = { ok: false, code: "audit.proof_pending", retry_after_ms: LIMITS.audit_publish_ms } as const;
+    const head = this.#heads.covering(origin, index);
+    const published = this.#tree.published();
+    if (head === undefined || published === undefined || published.size <= head.leaf) return later;
+    if (level !== "published") return later;
+    const hashes = await inclusionProof(head.leaf, published.size, async (path) => this.#tree.tile(path));
+    const proof = proofFile({ index: head.leaf, hashes, checkpoint: published.note });
+    return { ok: true, level: "published", head: { size: head.size, note: head.note }, proof, anchors: [] };
+  }
+
+  status(): MetaStatus {
+    return {
+      origin: this.#tree.sealed()?.origin ?? null,
+      heads: this.#heads.next(),
+      sealed_size: this.#tree.sealed()?.size ?? 0,
+      published_size: this.#tree.published()?.size ?? 0,
+      publish_failures: this.#publisher.failures,
+      forked: this.#publisher.state === "forked",
+      bytes: this.ctx.storage.sql.databaseSize,
+    };
+  }
+
+  /** Somebody who looks now and then: an alarm that was lost is set again. */
+  poke(): void {
+    this.#armAgain(Date.now());
+  }
+
+  /** Seal and publish now, as far as it goes; failures are counted in `status` and tried again by the alarm. */
+  async flush(): Promise<void> {
+    await this.#work(true);
+  }
+
+  /** Come again while anything is left. Never throws for R2. */
+  override async alarm(): Promise<void> {
+    await this.#work(false);
+  }
+
+  async #work(force: boolean): Promise<void> {
+    this.#alarmMs = null;
+    try {
+      this.#seal();
+      await this.#publisher.run(Date.now(), force);
+    } finally {
+      this.#armAgain(Date.now());
+    }
+  }
+
+  /** Make leaves of what was added. Rows that contradict each other stop the log: nothing is added to them. */
+  #seal(): void {
+    if (this.#publisher.state === "forked") return;
+    try {
+      while (this.#tree.seal(this.#heads.next(), () => metaOrigin(logHost(this.env.TALOS_ORIGIN))) > 0);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code !== "config.incomplete") this.#publisher.state = "forked";
+      warn("meta_log.seal_failed", { code });
+    }
+  }
+
+  #name(): string {
+    const { name } = this.ctx.id;
+    if (name === undefined) throw new Error("the meta-log is reached by its name");
+    return name;
+  }
+
+  #armAgain(nowMs: number): void {
+    if (this.#publisher.state === "forked") return;
+    const unsealed = (this.#tree.sealed()?.size ?? 0) < this.#heads.next();
+    const waitMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
+    if (waitMs !== null) this.#arm(nowMs, Math.max(1, waitMs));
+  }
+
+  /** The earlier of what is set and what is asked for. */
+  #arm(nowMs: number, waitMs: number = LIMITS.audit_project_ms): void {
+    const dueMs = nowMs + waitMs;
+    if (this.#alarmMs !== null && this.#alarmMs >= nowMs - LOST_ALARM_MS && this.#alarmMs <= dueMs) return;
+    this.#alarmMs = dueMs;
+    // Not awaited: the output gate waits for it like for any other write, and fails the object if it fails.
+    void this.ctx.storage.setAlarm(dueMs);
+  }
+}
+
+/** What the types say, since it crossed RPC; an origin is the log's to judge. */
+function isHead({ origin, size, root, note }: MetaHead): boolean {
+  const texts = typeof origin === "string" && typeof note === "string";
+  const sized = Number.isSafeInteger(size) && size > 0;
+  return texts && sized && root instanceof Uint8Array && root.length === HASH_BYTES;
+}
