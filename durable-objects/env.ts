@@ -4,7 +4,6 @@ import type { AuditLog } from "./audit-log.ts";
 import type { CapabilityGate } from "./capability-gate.ts";
 import type { MetaLog } from "./meta-log.ts";
 import type { TenantHead } from "./tenant-head.ts";
-import type { MetaPort } from "./types.ts";
 import type { WebhookSink } from "./webhook-sink.ts";
 
 export interface Env {
@@ -18,8 +17,6 @@ export interface Env {
   META_LOG: DurableObjectNamespace<MetaLog>;
   /** by `<tenant>/<sink id>` */
   WEBHOOK_SINKS: DurableObjectNamespace<WebhookSink>;
-  /** one object, `meta` */
-  META_LOG?: { getByName(name: string): MetaPort };
   /** `evm`, `ots` */
   ANCHORS?: { getByName(name: string): { poke(): Promise<void> } };
   /** `policy/<hash>`, `rev/<hash>`: bodies under their hash, a cache that is never believed unseen */

@@ -136,7 +136,7 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
   }
 
   /** Somebody who looks now and then: an alarm that was lost is set again. */
-  poke(): void {
+  async poke(): Promise<void> {
     this.#armAgain(Date.now());
   }
 
