@@ -1,2 +1,2 @@
 /** Written by `npm run wasm`. base64url SHA-256 of talos_core_bg.wasm; tickets and receipts name it. */
-export const CORE_HASH = "IYnv5WSMvjN9ji4Yv-DvQZAJBjIwyYyWNqkx_Du3fxc";
+export const CORE_HASH = "C8U9thYwWKhZgKvvRpTlNViylUPnCrW9fHBpfUoxtM8";
