@@ -1,6 +1,6 @@
 /**
- * Build the modules: Rust → wasm-pack → wasm-opt → crypto-wasm/pkg (the core) and crypto-wasm/pkg-log (the verifiable log),
- * which are committed so that nobody needs Rust to run or test.
+ * Build the modules: Rust → wasm-pack → wasm-opt → crypto-wasm/pkg (the core), pkg-log (the verifiable log) and
+ * pkg-bundle (the verifier of proof bundles), which are committed so that nobody needs Rust to run or test.
  *
  *   npm run wasm              build and write both folders
  *   npm run wasm -- --check   what is in them is whole and belongs to these sources; with exactly the recorded tools it is
@@ -59,6 +59,15 @@ const MODULES: Module[] = [
     crate: "log-wasm",
     sources: [...SHARED, ...sourcesOf("log"), ...sourcesOf("log-wasm")],
     // SHA-256 as a loop: a tree hashes little, and the module is what a browser fetches in order to verify.
+    flags: ["--cfg", 'sha2_backend="soft"', "--cfg", 'sha2_backend_soft="compact"'],
+    hashed: false,
+  },
+  {
+    name: "talos_bundle",
+    pkg: join(CRATES, "pkg-bundle"),
+    crate: "bundle-wasm",
+    sources: [...SHARED, ...["log", "bundle", "bundle-wasm"].flatMap(sourcesOf)],
+    // As the log's: what a page carries in order to verify.
     flags: ["--cfg", 'sha2_backend="soft"', "--cfg", 'sha2_backend_soft="compact"'],
     hashed: false,
   },

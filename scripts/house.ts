@@ -19,7 +19,7 @@ for (const path of tracked.filter((p) => /(^|\/)package-lock\.json$/.test(p))) {
     findings.push(`${path} names a download address; run npm install with the repository's .npmrc`);
 }
 
-for (const path of tracked.filter((p) => /^crypto-wasm\/pkg(-log)?\//.test(p))) {
+for (const path of tracked.filter((p) => /^crypto-wasm\/pkg(-[a-z]+)?\//.test(p))) {
   const bytes = readFileSync(join(root, path)).toString("latin1");
   const found = /\/(?:root|home|tmp|work|Users|usr\/local)\/[\x21-\x7e]{0,60}/.exec(bytes);
   if (found) findings.push(`${path} holds an absolute path: ${found[0]}`);

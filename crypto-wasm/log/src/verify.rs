@@ -104,11 +104,35 @@ impl<'a> Pending<'a> {
         &self.equations
     }
 
+    /// The log that the checkpoint is of.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.checkpoint.origin
+    }
+
     /// The verdict. An equation without an answer does not hold.
     ///
     /// # Errors
     /// `SignatureInvalid`, `CosignatureInvalid`, `QuorumMissed`.
     pub fn finish(self, answers: &[bool]) -> Result<Verdict, Error> {
+        let witnesses = self.signed_by(answers)?;
+        if !self.policy.is_met(&|index| witnesses.iter().any(|(witness, _)| *witness == index)) {
+            return Err(Error::new(Code::QuorumMissed, "too few witnesses"));
+        }
+        Ok(self.verdict(&witnesses))
+    }
+
+    /// As [`finish`](Self::finish) without the quorum, for a checkpoint that another, witnessed log holds.
+    ///
+    /// # Errors
+    /// `SignatureInvalid`, `CosignatureInvalid`.
+    pub fn finish_signed(self, answers: &[bool]) -> Result<Verdict, Error> {
+        let witnesses = self.signed_by(answers)?;
+        Ok(self.verdict(&witnesses))
+    }
+
+    /// The witnesses that signed, with their times.
+    fn signed_by(&self, answers: &[bool]) -> Result<Vec<(usize, u64)>, Error> {
         let holds = |index: usize| answers.get(index) == Some(&true);
         let by_log = |signer: &Signer| *signer == Signer::Log;
         if !self.signers.iter().any(by_log) {
@@ -125,15 +149,16 @@ impl<'a> Pending<'a> {
             }
             witnesses.push((*witness, *time));
         }
-        if !self.policy.is_met(&|index| witnesses.iter().any(|(witness, _)| *witness == index)) {
-            return Err(Error::new(Code::QuorumMissed, "too few witnesses"));
-        }
+        Ok(witnesses)
+    }
+
+    fn verdict(&self, witnesses: &[(usize, u64)]) -> Verdict {
         let name = |index: usize| self.policy.witnesses.get(index).map(|key| key.name.clone()).unwrap_or_default();
-        Ok(Verdict {
+        Verdict {
             origin: self.checkpoint.origin.into(),
             size: self.checkpoint.size,
             root: self.checkpoint.root,
             witnesses: witnesses.iter().map(|(index, time)| (name(*index), *time)).collect(),
-        })
+        }
     }
 }

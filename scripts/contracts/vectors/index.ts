@@ -1,5 +1,6 @@
 /** Every byte-exact vector file, by its path below contracts/vectors/. */
 import { commitments, events, signedAnswers } from "./audit.ts";
+import { proofBundles } from "./bundles.ts";
 import { chains } from "./chains.ts";
 import { signatures } from "./ed25519.ts";
 import { dids, keys } from "./identity.ts";
@@ -23,6 +24,7 @@ export function byteExactVectors(): Map<string, VectorFile> {
     ["in-force/revocation-bodies", revocationBodies()],
     ["in-force/statements", statements()],
     ...logTexts(),
+    ["log/proof-bundles", proofBundles()],
     ["proof/session", sessionProofs(session.ticket, session.id, session.macKey)],
     ["proof/signed", signed()],
     ["session/opening", opening()],

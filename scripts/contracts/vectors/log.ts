@@ -3,11 +3,11 @@ import { ed25519, type Key, keyOf, sha256, type VectorFile } from "./lib.ts";
 
 type Case = VectorFile["cases"][number];
 
-const std = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+export const std = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 const origin = "talos.example/t/default/audit";
 const TIME = 1767225600;
 
-interface NoteKey {
+export interface NoteKey {
   name: string;
   type: number;
   key: Key;
@@ -16,29 +16,29 @@ interface NoteKey {
 const publicOf = ({ key }: NoteKey) => Buffer.from(key.x, "base64url");
 const keyId = (k: NoteKey) =>
   sha256(Buffer.concat([Buffer.from(`${k.name}\n`), Buffer.from([k.type]), publicOf(k)])).subarray(0, 4);
-const vkey = (k: NoteKey) =>
+export const vkey = (k: NoteKey) =>
   `${k.name}+${keyId(k).toString("hex")}+${std(Buffer.concat([Buffer.from([k.type]), publicOf(k)]))}`;
-const line = (k: NoteKey, signature: Uint8Array) => `— ${k.name} ${std(Buffer.concat([keyId(k), signature]))}\n`;
+export const line = (k: NoteKey, signature: Uint8Array) => `— ${k.name} ${std(Buffer.concat([keyId(k), signature]))}\n`;
 
 const log: NoteKey = { name: origin, type: 1, key: keyOf("log") };
 const witnesses: NoteKey[] = ["w1", "w2", "w3"].map((name) => ({ name: `${name}.example`, type: 4, key: keyOf(name) }));
 const [w1, w2, w3] = witnesses as [NoteKey, NoteKey, NoteKey];
 
-const leafOf = (entry: string) => sha256(Buffer.concat([Buffer.from([0]), Buffer.from(entry)]));
-const nodeOf = (left: Uint8Array, right: Uint8Array) => sha256(Buffer.concat([Buffer.from([1]), left, right]));
+export const leafOf = (entry: string) => sha256(Buffer.concat([Buffer.from([0]), Buffer.from(entry)]));
+export const nodeOf = (left: Uint8Array, right: Uint8Array) => sha256(Buffer.concat([Buffer.from([1]), left, right]));
 
 const leaves = ["a", "b", "c"].map(leafOf) as [Buffer, Buffer, Buffer];
 const [a, b, c] = leaves;
 const root = nodeOf(nodeOf(a, b), c);
 
 const body = `${origin}\n3\n${std(root)}\n`;
-const signed = (text: string, by = log) => line(by, ed25519(by.key, text));
-function cosigned(text: string, by: NoteKey, time = BigInt(TIME)): string {
+export const signed = (text: string, by = log) => line(by, ed25519(by.key, text));
+export function cosigned(text: string, by: NoteKey, time = BigInt(TIME)): string {
   const stamp = Buffer.alloc(8);
   stamp.writeBigUInt64BE(time);
   return line(by, Buffer.concat([stamp, ed25519(by.key, `cosignature/v1\ntime ${time}\n${text}`)]));
 }
-const note = (text: string, ...lines: string[]) => `${text}\n${lines.join("")}`;
+export const note = (text: string, ...lines: string[]) => `${text}\n${lines.join("")}`;
 const good = note(body, signed(body), cosigned(body, w1), cosigned(body, w2));
 const proof = (index: number, hashes: Uint8Array[], checkpoint: string) =>
   `c2sp.org/tlog-proof@v1\nindex ${index}\n${hashes.map((hash) => `${std(hash)}\n`).join("")}\n${checkpoint}`;
