@@ -1,6 +1,6 @@
 /**
- * Build the modules: Rust → wasm-pack → wasm-opt → crypto-wasm/pkg (the core), pkg-log (the verifiable log) and
- * pkg-bundle (the verifier of proof bundles), which are committed so that nobody needs Rust to run or test.
+ * Build the modules: Rust → wasm-pack → wasm-opt → crypto-wasm/pkg (the core), pkg-log (the verifiable log),
+ * pkg-anchor (evidence of anchors) and pkg-bundle (the verifier of proof bundles), which are committed so that nobody needs Rust to run or test.
  *
  *   npm run wasm              build and write both folders
  *   npm run wasm -- --check   what is in them is whole and belongs to these sources; with exactly the recorded tools it is
@@ -43,6 +43,8 @@ interface Module {
 
 const SHARED = ["rust-toolchain.toml", "crypto-wasm/Cargo.toml", "crypto-wasm/Cargo.lock"];
 const sourcesOf = (crates: string) => [`crypto-wasm/${crates}/Cargo.toml`, `crypto-wasm/${crates}/src/**/*.rs`];
+/** SHA-256 as a loop: these hash little, and a browser fetches them in order to verify. */
+const SMALL = ["--cfg", 'sha2_backend="soft"', "--cfg", 'sha2_backend_soft="compact"'];
 const MODULES: Module[] = [
   {
     name: "talos_core",
@@ -58,8 +60,15 @@ const MODULES: Module[] = [
     pkg: join(CRATES, "pkg-log"),
     crate: "log-wasm",
     sources: [...SHARED, ...sourcesOf("log"), ...sourcesOf("log-wasm")],
-    // SHA-256 as a loop: a tree hashes little, and the module is what a browser fetches in order to verify.
-    flags: ["--cfg", 'sha2_backend="soft"', "--cfg", 'sha2_backend_soft="compact"'],
+    flags: SMALL,
+    hashed: false,
+  },
+  {
+    name: "talos_anchor",
+    pkg: join(CRATES, "pkg-anchor"),
+    crate: "anchor-wasm",
+    sources: [...SHARED, ...sourcesOf("anchor"), ...sourcesOf("anchor-wasm")],
+    flags: SMALL,
     hashed: false,
   },
   {
@@ -67,8 +76,7 @@ const MODULES: Module[] = [
     pkg: join(CRATES, "pkg-bundle"),
     crate: "bundle-wasm",
     sources: [...SHARED, ...["log", "bundle", "bundle-wasm"].flatMap(sourcesOf)],
-    // As the log's: what a page carries in order to verify.
-    flags: ["--cfg", 'sha2_backend="soft"', "--cfg", 'sha2_backend_soft="compact"'],
+    flags: SMALL,
     hashed: false,
   },
 ];

@@ -1,9 +1,10 @@
 /**
  * What a stranger would stumble over and no other tool sees: download addresses in lock files, absolute paths in the built core,
- * test data of others, oversized sources, surfaces without a line in the traceability table, stale folder lists, mutants whose
- * text is no longer in the sources.
+ * test data of others, oversized sources, surfaces without a line in the traceability table, stale folder lists, a registry built
+ * from another source, mutants whose text is no longer in the sources.
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./bootstrap.js";
@@ -25,11 +26,15 @@ for (const path of tracked.filter((p) => /^crypto-wasm\/pkg(-[a-z]+)?\//.test(p)
   if (found) findings.push(`${path} holds an absolute path: ${found[0]}`);
 }
 
-const generated = /^(contracts\/gen|crypto-wasm\/pkg|migrations)\//;
+const generated = /^(contracts\/(gen|evm)|crypto-wasm\/pkg|migrations)\//;
 for (const path of tracked.filter((p) => /\.(ts|rs)$/.test(p) && !generated.test(p) && existsSync(join(root, p)))) {
   const lines = read(path).split("\n").length;
   if (lines > 800) findings.push(`${path} has ${lines} lines: which second noun has it found?`);
 }
+
+const { REGISTRY_SOURCE } = await import("../contracts/evm/registry.ts");
+if (createHash("sha256").update(read("contracts/evm/AnchorRegistry.sol")).digest("hex") !== REGISTRY_SOURCE)
+  findings.push("contracts/evm/registry.ts is of another source: run npm run registry");
 
 const table = read("docs/traceability.md");
 for (const file of readdirSync(join(root, "contracts/surfaces"))) {

@@ -1,5 +1,5 @@
 /**
- * The sizes that we promise: the core's wasm ≤ 200 kB gzipped, the log's ≤ 32 kB, the whole Worker ≤ 1 MB gzipped, as `wrangler deploy`
+ * The sizes that we promise: the core's wasm ≤ 200 kB gzipped, the log's ≤ 32 kB, the anchors' ≤ 32 kB, the whole Worker ≤ 1 MB gzipped, as `wrangler deploy`
  * would upload it. Prints all; exits 1 above a limit.
  */
 import { execFileSync } from "node:child_process";
@@ -11,6 +11,7 @@ import { gzipSync } from "node:zlib";
 const ROOT = join(import.meta.dirname, "..");
 const CORE_LIMIT = 200_000;
 const LOG_LIMIT = 32_000;
+const ANCHOR_LIMIT = 32_000;
 const WORKER_LIMIT = 1_000_000;
 
 const gzipped = (path: string): number => gzipSync(readFileSync(path), { level: 9 }).byteLength;
@@ -40,4 +41,5 @@ function report(name: string, bytes: number, limit: number): void {
 
 report("core", gzipped(join(ROOT, "crypto-wasm/pkg/talos_core_bg.wasm")), CORE_LIMIT);
 report("log", gzipped(join(ROOT, "crypto-wasm/pkg-log/talos_log_bg.wasm")), LOG_LIMIT);
+report("anchor", gzipped(join(ROOT, "crypto-wasm/pkg-anchor/talos_anchor_bg.wasm")), ANCHOR_LIMIT);
 report("worker", workerBytes(), WORKER_LIMIT);

@@ -1,16 +1,16 @@
 //! What bounds the library. Source: contracts/spec/anchors.md#bounds.
 
-/// Bytes of a block's header: a bloom filter of 256 and some twenty short fields; consortium chains add signatures.
-pub const HEADER_BYTES: usize = 8 * 1024;
+/// Bytes of a block's header: a bloom filter of 256 and some twenty short fields.
+pub const HEADER_BYTES: usize = 1_536;
 /// Fields of a block's header: 15 at first, one or two more with every second upgrade.
 pub const HEADER_FIELDS: usize = 32;
-/// Bytes of a trie's node: a branch has 16 hashes and at most an account beside them.
-pub const NODE_BYTES: usize = 1024;
-/// Nodes of a proof: a key has 64 digits, and every node but the last takes one.
-pub const PROOF_NODES: usize = 65;
+/// Bytes of a trie's node: a branch has 16 hashes, 532 bytes.
+pub const NODE_BYTES: usize = 1_536;
+/// Nodes of a proof: a key has 64 digits.
+pub const PROOF_NODES: usize = 64;
 
 /// Bytes of a file of OpenTimestamps; two calendars' complete answers take 2,000.
-pub const OTS_BYTES: usize = 64 * 1024;
+pub const OTS_BYTES: usize = 24 * 1024;
 /// Operations of a file. Each makes a message of at most [`OTS_MESSAGE`] bytes, so this bounds the work.
 pub const OTS_OPERATIONS: usize = 4_096;
 /// Operations from the file's digest to an attestation, and forks open at once.

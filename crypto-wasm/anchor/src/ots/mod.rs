@@ -78,9 +78,10 @@ pub fn upgrade(bytes: &[u8], uri: &str, message: &[u8], answer: &[u8]) -> Result
     if !tree.attestations.iter().any(|made| matches!(made.claim, Claim::Bitcoin { .. })) {
         return Err(Error::new(Code::OtsIncomplete, "the answer has no block"));
     }
-    let pending = file.attestations.iter().find(|made| {
-        made.message == message && matches!(&made.claim, Claim::Pending { uri: own } if own == uri)
-    });
+    let pending = file
+        .attestations
+        .iter()
+        .find(|made| made.message == message && matches!(&made.claim, Claim::Pending { uri: own } if own == uri));
     let pending = pending.ok_or(Error::new(Code::OtsIncomplete, "nothing pending there"))?;
     let start = bytes.len() - pending.from_end.0;
     let end = bytes.len() - pending.from_end.1;
