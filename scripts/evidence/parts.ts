@@ -16,7 +16,7 @@ export interface Count {
   besides?: RegExp;
 }
 
-export type Need = "cargo" | "cargo-fuzz";
+export type Need = "cargo" | "cargo-fuzz" | "go";
 
 export interface Part {
   name: string;
@@ -128,6 +128,26 @@ export const PARTS: Part[] = [
     counts: [
       { what: "crashes", pattern: /^crash points: (\d+) crashes/gm, least: 850, least_quick: 46 },
       { what: "promises repeated", pattern: /(\d+) promises repeated; seed/gm, least: 10_000, least_quick: 500 },
+    ],
+  },
+  {
+    name: "readers",
+    claim: "Tessera's fsck and Go's sumdb agree with what a running Worker publishes, before and after it was killed",
+    command: vitest("--project", "integration", "test/integration/log-readers.test.ts"),
+    needs: ["go"],
+    counts: [
+      {
+        what: "entries re-derived by fsck",
+        pattern: /^fsck: (\d+) entries re-derived/gm,
+        least: 10_000,
+        least_quick: 10_000,
+      },
+      {
+        what: "random proofs that sumdb agrees with",
+        pattern: /sumdb: (\d+) proofs agree/gm,
+        least: 10_000,
+        least_quick: 10_000,
+      },
     ],
   },
   {

@@ -29,6 +29,7 @@ const TAIL = 40;
 
 const PROBES: Record<Need, { command: string[]; missing: string }> = {
   cargo: { command: ["cargo", "--version"], missing: "no cargo on this machine" },
+  go: { command: ["go", "version"], missing: "no Go on this machine" },
   "cargo-fuzz": {
     command: ["cargo", "+nightly", "fuzz", "--version"],
     missing: "no nightly Rust with cargo-fuzz on this machine",

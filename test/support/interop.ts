@@ -1,19 +1,26 @@
-/** Go's golang.org/x/mod/sumdb as a reader of our logs (test/interop/go). */
+/** Readers of our logs that are not ours: Go's golang.org/x/mod/sumdb (test/interop/go), Tessera's fsck (test/interop/fsck). */
 import { spawn, spawnSync } from "node:child_process";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
-const SOURCES = join(import.meta.dirname, "../interop/go");
+const SOURCES = join(import.meta.dirname, "../interop");
+const FSCK = "github.com/transparency-dev/tessera/cmd/fsck";
 
 /** @returns why it cannot be had here, or nothing once `binary` is built */
-export function buildInterop(binary: string): string | undefined {
+function build(binary: string, folder: string, target: string, from: string): string | undefined {
+  const cwd = join(SOURCES, folder);
   if (spawnSync("go", ["version"]).status !== 0) return "no Go on this machine";
-  if (spawnSync("go", ["mod", "download"], { cwd: SOURCES }).status !== 0) return "golang.org/x/mod cannot be had";
-  const built = spawnSync("go", ["build", "-o", binary, "."], { cwd: SOURCES, encoding: "utf8" });
+  if (spawnSync("go", ["mod", "download"], { cwd }).status !== 0) return `${from} cannot be had`;
+  const built = spawnSync("go", ["build", "-mod=readonly", "-o", binary, target], { cwd, encoding: "utf8" });
   if (built.status !== 0) throw new Error(built.stderr);
   return undefined;
 }
+
+export const buildInterop = (binary: string) => build(binary, "go", ".", "golang.org/x/mod");
+
+/** The version is pinned in test/interop/fsck/go.mod, its bytes in go.sum. */
+export const buildFsck = (binary: string) => build(binary, "fsck", FSCK, "Tessera");
 
 export interface Said {
   code: number | null;
@@ -23,8 +30,25 @@ export interface Said {
 
 /** @param olds files of earlier signed heads */
 export function interop(binary: string, server: Server, key: string, proofs: number, olds: string[]): Promise<Said> {
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const args = ["-url", url, "-key", key, "-proofs", String(proofs), ...olds.flatMap((path) => ["-old", path])];
+  return say(binary, [
+    "-url",
+    urlOf(server),
+    "-key",
+    key,
+    "-proofs",
+    String(proofs),
+    ...olds.flatMap((o) => ["-old", o]),
+  ]);
+}
+
+/** Re-derives the whole log from its bundles. It ends with 0 whatever it finds, so what counts is what it says. */
+export function fsck(binary: string, server: Server, keyFile: string): Promise<Said> {
+  return say(binary, ["-storage_url", urlOf(server), "-public_key", keyFile, "-ui=false", "-N", "2"]);
+}
+
+const urlOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+
+function say(binary: string, args: string[]): Promise<Said> {
   return new Promise((resolve, reject) => {
     const child = spawn(binary, args);
     const said = { out: "", error: "" };
