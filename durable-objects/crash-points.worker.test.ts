@@ -1,8 +1,8 @@
 /**
- * The log's object dies at every point where it has done one thing and not yet the next: between two statements, before and
- * after its commit, around every file that it publishes and every answer that it waits for. It is aborted there, as the
- * platform aborts an object: what was not committed is gone, whoever waits gets no answer. Then callers try again, as
- * careful ones do.
+ * The objects of the log and of the meta-log die at every point where they have done one thing and not yet the next: between
+ * two statements, before and after a commit, around every file that they publish and every answer that they wait for. They
+ * are aborted there, as the platform aborts an object: what was not committed is gone, whoever waits gets no answer. Then
+ * callers try again, as careful ones do.
  *
  * `TALOS_CRASHES` says how often each point is played, `TALOS_SEED` plays a run again.
  * Source: contracts/spec/audit.md#promise, #sealing-and-publication, #projection-and-cursors.
@@ -10,7 +10,8 @@
 import { env } from "cloudflare:test";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { testDatabase } from "../test/durable-objects/projector.ts";
-import { CrashedLog, type Point } from "../test/durable-objects/crashed-log.ts";
+import { CrashedLog } from "../test/durable-objects/crashed-log.ts";
+import type { Point } from "../test/durable-objects/doom.ts";
 import { seeded } from "../test/support/random.ts";
 
 const CRASHES = Number(env.TEST_CRASHES);
@@ -23,6 +24,9 @@ const both = (name: string, make: (after: boolean) => Point): [string, Point][] 
   [`before ${name}`, make(false)],
   [`after ${name}`, make(true)],
 ];
+
+const ofMeta = (where: string, points: [string, Point][]): [string, Point][] =>
+  points.map(([name, point]) => [where + name, { ...point, who: "meta" }]);
 
 const POINTS = new Map<string, Point>([
   ...both("an append's batch row", (after) => statement(/^INSERT .*\bbatches\b/, after)),
@@ -37,7 +41,37 @@ const POINTS = new Map<string, Point>([
   ...both("the checkpoint's upload", (after) => file(/checkpoint$/, after)),
   ...both("the note that it is published", (after) => statement(/^INSERT .*\bpublished\b/, after)),
   ...both("a projection", (after) => ({ of: "project", at: /^/, after })),
+  ...both("the note of what is to be handed over", (after) => statement(/^INSERT .*\bhandover\b/, after)),
+  ...both("the head is handed to the meta-log", (after) => ({ of: "hand", at: /^/, after })),
+  ...both("the note that it was handed over", (after) => statement(/^UPDATE handover\b/, after)),
   ...both("the note that it is projected", (after) => statement(/^UPDATE projection\b/, after)),
+  ...ofMeta(
+    "the meta-log: ",
+    both("a head's row", (after) => statement(/^INSERT .*\bheads\b/, after)),
+  ),
+  ...ofMeta("the meta-log: ", [
+    ["after a head was durable, before its answer", { of: "answer", at: /^/, after: false }],
+  ]),
+  ...ofMeta(
+    "the meta-log: ",
+    both("a seal's tile row", (after) => statement(/^INSERT .*\btiles\b/, after)),
+  ),
+  ...ofMeta(
+    "the meta-log: ",
+    both("a seal's head row", (after) => statement(/^INSERT .*\btree\b/, after)),
+  ),
+  ...ofMeta(
+    "the meta-log: ",
+    both("a tile's upload", (after) => file(/tile\/0\//, after)),
+  ),
+  ...ofMeta(
+    "the meta-log: ",
+    both("the checkpoint's upload", (after) => file(/checkpoint$/, after)),
+  ),
+  ...ofMeta(
+    "the meta-log: ",
+    both("the note that it is published", (after) => statement(/^INSERT .*\bpublished\b/, after)),
+  ),
 ]);
 
 describe(`an object that dies at each point, ${CRASHES} times (seed ${SEED})`, () => {
@@ -60,17 +94,18 @@ describe(`an object that dies at each point, ${CRASHES} times (seed ${SEED})`, (
   it("at any operation whatever", { timeout: 20_000 + CRASHES * 50_000 }, async () => {
     for (let i = 0; i < 10 * CRASHES; i += 1) {
       const point: Point = { of: "any", at: /^/, after: random() < 0.5, skip: Math.floor(random() * 20) };
+      if (random() < 0.3) point.who = "meta";
       if (await log.round(point)) died += 1;
     }
   });
 
   it("has one history that holds everything acknowledged, in its place, once; every head is one of it", async () => {
     await log.round(undefined);
-    const { events, heads, retried, repeated } = await log.verify();
+    const { events, heads, handed, retried, repeated } = await log.verify();
     expect(died).toBeGreaterThanOrEqual(POINTS.size * CRASHES);
     console.log(
       `crash points: ${died} crashes at ${POINTS.size} points and at random, ${events} events in the log, ` +
-        `${heads} heads, ${retried} appends without an answer tried again, ${repeated} promises repeated; seed ${SEED}`,
+        `${heads} heads, ${handed} of them in the meta-log, ${retried} appends without an answer tried again, ${repeated} promises repeated; seed ${SEED}`,
     );
   });
 

@@ -53,6 +53,8 @@ export interface Faults {
   forget?: boolean;
   /** another value of a secret, as a new deployment would have it */
   keysets?: Keysets;
+  /** one in so many writes of a file to the bucket fails: half of them are done all the same, and their answer is lost */
+  files?: number;
 }
 
 type ObjectKind = "CapabilityGate" | "TenantHead" | "AuditLog" | "WebhookSink" | "MetaLog";
@@ -68,6 +70,8 @@ export interface Talos {
   faults(faults: Faults): Promise<void>;
   /** events that the logs took since the start, in order (with `faults` only) */
   recorded(): Promise<AuditEventV2[]>;
+  /** writes of files that were made to fail since the start (with `faults` only): not done, done without an answer */
+  failedFiles(): Promise<{ undone: number; done: number }>;
   /** revoke past the Worker, as another isolate would (with `faults` only); `body` as of `revocations.create` */
   revokeAtObject(body: string, aud: string): Promise<unknown>;
   /** throw an object out of memory, as the platform does at will */
@@ -209,6 +213,7 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       if (!response.ok) throw new Error("this Talos was not started with faults");
     },
     recorded: async () => (await (await fetch(`${origin}/__recorded`)).json()) as AuditEventV2[],
+    failedFiles: async () => (await (await fetch(`${origin}/__failed`)).json()) as { undone: number; done: number },
     revokeAtObject: async (body, aud) =>
       (
         await fetch(`${origin}/__revoke`, {

@@ -119,15 +119,40 @@ export const PARTS: Part[] = [
   {
     name: "crashes",
     claim:
-      "the log's object dies between any two of its steps: nothing acknowledged is lost or doubled, no second history is " +
-      "signed, a promise repeats byte for byte",
+      "the objects of the log and of the meta-log die between any two of their steps: nothing acknowledged is lost or " +
+      "doubled, no second history is signed, a promise repeats byte for byte",
     command: vitest("--project", "workers", "durable-objects/crash-points.worker.test.ts"),
-    env: { TALOS_CRASHES: "30" },
+    env: { TALOS_CRASHES: "25" },
     env_quick: { TALOS_CRASHES: "2" },
     needs: [],
     counts: [
-      { what: "crashes", pattern: /^crash points: (\d+) crashes/gm, least: 850, least_quick: 46 },
+      { what: "crashes", pattern: /^crash points: (\d+) crashes/gm, least: 1_050, least_quick: 84 },
       { what: "promises repeated", pattern: /(\d+) promises repeated; seed/gm, least: 10_000, least_quick: 500 },
+    ],
+  },
+  {
+    name: "runs",
+    claim:
+      "without Postgres for a whole run, and with a bucket that fails one in five writes, no call fails, nothing is lost or " +
+      "forked and all catches up exactly; an append that is made again has no second leaf",
+    command: vitest("--project", "integration", "test/integration/whole-run.test.ts"),
+    env: { TALOS_RUN_SECONDS: "300", TALOS_RETRIES: "2000" },
+    env_quick: { TALOS_RUN_SECONDS: "20", TALOS_RETRIES: "1000" },
+    needs: [],
+    counts: [
+      {
+        what: "calls without Postgres",
+        pattern: /^without Postgres: (\d+) calls, 0 failed/gm,
+        least: 1_000,
+        least_quick: 50,
+      },
+      {
+        what: "writes to the bucket that failed",
+        pattern: /^unreliable bucket: .* (\d+) writes failed/gm,
+        least: 100,
+        least_quick: 3,
+      },
+      { what: "appends made again", pattern: /^retried appends: (\d+) made again/gm, least: 1_000, least_quick: 1_000 },
     ],
   },
   {

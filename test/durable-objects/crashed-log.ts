@@ -2,24 +2,17 @@
  * A tenant's log that is aborted at a chosen operation, and its careful callers: they append, alone and several at once,
  * try again what was not answered, and hold the log to every promise and every head that they ever saw.
  */
-import { env, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:test";
 import type { Keysets } from "@talos/contracts";
-import { b64uDecode, leafHash, publicKey, sealEvent, uuidv7 } from "@talos/core";
+import { b64uDecode, leafHash, sealEvent, uuidv7 } from "@talos/core";
 import * as tree from "@talos/core/log";
 import { expect } from "vitest";
 import type { AuditLog } from "../../durable-objects/audit-log.ts";
-import type { AppendEvent, Appended, ProjectorPort } from "../../durable-objects/types.ts";
+import { headKeys, META, metaKeys, metaNames } from "../../durable-objects/meta-key.ts";
+import { type FileNames, fileNames } from "../../durable-objects/publisher.ts";
+import type { AppendEvent, Appended, MetaProof } from "../../durable-objects/types.ts";
+import { doom, type Point } from "./doom.ts";
 import { testDatabase } from "./projector.ts";
-
-/** Where the object dies: around the first operation of its kind whose name fits, after `skip` others that fit too. */
-export interface Point {
-  of: "sql" | "commit" | "answer" | "put" | "get" | "project" | "any";
-  at: RegExp;
-  after: boolean;
-  skip?: number;
-}
-
-type Sql = SqlStorage["exec"];
 
 /** Batches of a round that are appended at once. */
 const AT_ONCE = 3;
@@ -42,17 +35,44 @@ export function event(tenant: string): AppendEvent {
   });
 }
 
-/** The prototype that a method stands on: calls from outside reach no property of the object itself. */
-function owner(instance: AuditLog, method: "append"): AuditLog {
-  let prototype: AuditLog = instance;
-  while (!Object.hasOwn(prototype, method)) prototype = Object.getPrototypeOf(prototype) as AuditLog;
-  return prototype;
+type Signed = tree.Head & { origin: string };
+
+const meta = () => env.META_LOG.getByName(META);
+
+/** Files as anybody reads them who has access to the bucket. */
+const reader = (names: FileNames) => async (path: string) => {
+  const found = await env.AUDIT_TILES.get(`${path.includes(".p/") ? names.partial : names.full}/${path}`);
+  if (found === null) throw new Error(`${path} is not published`);
+  return new Uint8Array(await found.arrayBuffer());
+};
+
+async function entries(names: FileNames, size: number): Promise<Uint8Array[]> {
+  const all: Uint8Array[] = [];
+  for (let index = 0; ; index += 1) {
+    const path = tree.tileAt("entries", index, size);
+    if (path === undefined) return all;
+    all.push(...tree.bundleEntries(await reader(names)(path)));
+  }
+}
+
+/** Ask the living. Here the dead one's file may stay locked for a moment, which the platform knows nothing of. */
+async function living<T>(call: () => Promise<T>): Promise<T> {
+  for (let left = LOCKED_TRIES; ; left -= 1) {
+    try {
+      return await call();
+    } catch (error) {
+      if (left === 0 || !String(error).includes("SQLITE_BUSY")) throw error;
+      await scheduler.wait(LOCKED_MS);
+    }
+  }
 }
 
 export class CrashedLog {
   /** leaf and promise of every acknowledged event, by its place */
   readonly #acknowledged: { event: AppendEvent; promise: string }[] = [];
   readonly #heads: tree.Head[] = [];
+  readonly #metaHeads: tree.Head[] = [];
+  #origin = "";
   readonly #name: string;
   readonly #random: () => number;
   #retried = 0;
@@ -67,21 +87,14 @@ export class CrashedLog {
     return env.AUDIT_LOGS.getByName(this.#name);
   }
 
-  /** Ask the living. Here the dead one's file may stay locked for a moment, which the platform knows nothing of. */
-  async #ask<T>(call: (log: DurableObjectStub<AuditLog>) => Promise<T>): Promise<T> {
-    for (let left = LOCKED_TRIES; ; left -= 1) {
-      try {
-        return await call(this.#log);
-      } catch (error) {
-        if (left === 0 || !String(error).includes("SQLITE_BUSY")) throw error;
-        await scheduler.wait(LOCKED_MS);
-      }
-    }
+  #ask<T>(call: (log: DurableObjectStub<AuditLog>) => Promise<T>): Promise<T> {
+    return living(() => call(this.#log));
   }
 
   /** One life of the object, which ends at the point, and the beginning of the next. @returns whether it ended there */
   async round(point: Point | undefined): Promise<boolean> {
-    const life = point === undefined ? undefined : await this.#doom(point);
+    const doomed = () => (point?.who === "meta" ? doom(meta(), "add", point) : doom(this.#log, "append", point!));
+    const life = point === undefined ? undefined : await living(doomed);
     const unanswered: AppendEvent[][] = [];
     const batches = Array.from({ length: 1 + this.#pick(AT_ONCE) }, () =>
       Array.from({ length: this.#random() < 0.5 ? 1 : 1 + this.#pick(200) }, () => event(this.#name)),
@@ -97,11 +110,14 @@ export class CrashedLog {
     };
     await Promise.all(batches.map(append));
     await this.#log.flush().catch(() => undefined);
+    await meta()
+      .flush()
+      .catch(() => undefined);
     const died = life?.died === true;
     if (life !== undefined && !died) life.spared = true;
 
     // Another life: what the bucket holds now is a head of the same history, and so is the next.
-    const before = await this.#published();
+    const before = await this.#published(this.#heads, fileNames(this.#name));
     for (const batch of unanswered) {
       this.#retried += 1;
       await this.#append(batch);
@@ -109,12 +125,13 @@ export class CrashedLog {
     }
     await this.#again();
     await this.#ask((log) => log.flush());
-    const after = await this.#published();
+    const after = await this.#published(this.#heads, fileNames(this.#name));
     expect(after?.size).toBe(this.#acknowledged.length);
     if (before !== undefined && before.size > 0) {
-      const hashes = await tree.consistencyProof(before.size, after!.size, (path) => this.#file(path));
+      const hashes = await tree.consistencyProof(before.size, after!.size, reader(fileNames(this.#name)));
       tree.checkConsistency({ old: before, head: after!, hashes });
     }
+    await this.#witnessed(after!);
     expect(await this.#ask((log) => log.status())).toMatchObject({
       forked: false,
       next_seq: this.#acknowledged.length,
@@ -152,31 +169,45 @@ export class CrashedLog {
     this.#repeated += some.length;
   }
 
-  async #file(path: string): Promise<Uint8Array> {
-    const found = await env.AUDIT_TILES.get(`${path.includes(".p/") ? "p" : "f"}/${this.#name}/${path}`);
-    if (found === null) throw new Error(`${path} is not published`);
-    return new Uint8Array(await found.arrayBuffer());
+  /** The meta-log has the head, in a head of its own that anybody can check. */
+  async #witnessed({ origin, size }: Signed): Promise<void> {
+    const ask = { origin, index: size - 1, level: "published" } as const;
+    let proven: MetaProof;
+    for (let left = LOCKED_TRIES; ; left -= 1) {
+      await this.#ask((log) => log.flush());
+      await living(async () => meta().flush());
+      proven = await living<MetaProof>(async () => meta().prove(ask));
+      if (proven.ok) break;
+      if (left === 0) throw new Error(`the meta-log does not have ${size}: ${proven.code}`);
+      await scheduler.wait(LOCKED_MS);
+    }
+    expect(proven.head.note.split("\n").slice(0, 2)).toEqual([origin, String(size)]);
+    await this.#published(this.#metaHeads, metaNames(META));
   }
 
-  /** The head in the bucket, signed by this log over the tiles beside it. */
-  async #published(): Promise<tree.Head | undefined> {
-    const found = await env.AUDIT_TILES.get(`c/${this.#name}/checkpoint`);
+  /** The head in the bucket, signed by its log over the tiles beside it. */
+  async #published(seen: tree.Head[], names: FileNames): Promise<Signed | undefined> {
+    const found = await env.AUDIT_TILES.get(names.checkpoint);
     if (found === null) return undefined;
     const text = await found.text();
-    const name = text.split("\n")[0]!;
-    const { key } = (JSON.parse(env.TALOS_KEYSETS!) as Keysets).purposes.head.find((k) => k.status === "primary")!;
-    const vkey = tree.verifierKey({ name, publicKey: publicKey(b64uDecode(key)) });
-    const head = await tree.verifyCheckpoint({
-      note: utf8.encode(text),
-      policy: utf8.encode(`log ${vkey}\nquorum none\n`),
-    });
-    expect(await tree.treeRoot(head.size, (path) => this.#file(path))).toEqual(head.root);
-    this.#heads.push(head);
+    const origin = text.split("\n")[0]!;
+    const keysets = JSON.parse(env.TALOS_KEYSETS!) as Keysets;
+    const keys = seen === this.#metaHeads ? await metaKeys(keysets, origin) : headKeys(keysets, origin);
+    const policy = utf8.encode(`${keys.map((key) => `log ${key}\n`).join("")}quorum none\n`);
+    const head = await tree.verifyCheckpoint({ note: utf8.encode(text), policy });
+    expect(await tree.treeRoot(head.size, reader(names))).toEqual(head.root);
+    const last = seen.at(-1);
+    if (last !== undefined) {
+      const hashes = await tree.consistencyProof(last.size, head.size, reader(names));
+      tree.checkConsistency({ old: last, head, hashes });
+    }
+    seen.push(head);
+    if (seen === this.#heads) this.#origin = origin;
     return head;
   }
 
   /** Everything at the end: each event in its place in rows, bundles and projection; each head a beginning of the same tree. */
-  async verify(): Promise<{ events: number; heads: number; retried: number; repeated: number }> {
+  async verify(): Promise<{ events: number; heads: number; handed: number; retried: number; repeated: number }> {
     const all = this.#acknowledged;
     const ids = all.map(({ event }) => event.event_id);
     expect(new Set(ids).size).toBe(all.length);
@@ -192,92 +223,24 @@ export class CrashedLog {
     const sizes = new Map(this.#heads.map((head) => [head.size, head.root]));
     for (const head of this.#heads) expect(head.root).toEqual(sizes.get(head.size));
     for (const [size, root] of sizes) expect(rootOf(size)).toEqual(root);
-    for (let index = 0; ; index += 1) {
-      const path = tree.tileAt("entries", index, all.length);
-      if (path === undefined) break;
-      expect(tree.bundleLeaves(await this.#file(path))).toEqual(
-        leaves.slice(index * tree.TILE_WIDTH * tree.HASH_BYTES, (index + 1) * tree.TILE_WIDTH * tree.HASH_BYTES),
-      );
+    const bundled = (await entries(fileNames(this.#name), all.length)).map((entry) => new TextDecoder().decode(entry));
+    expect(bundled).toEqual(all.map(({ event }) => event.body));
+    // In the meta-log every head of ours is of this tree, each size once, in order.
+    const own = (await entries(metaNames(META), this.#metaHeads.at(-1)!.size))
+      .map((entry) => new TextDecoder().decode(entry).split("\n"))
+      .filter(([origin]) => origin === this.#origin);
+    for (const [i, [, size, root]] of own.entries()) {
+      expect(root).toBe(btoa(String.fromCharCode(...rootOf(Number(size)))));
+      expect(Number(size)).toBeGreaterThan(Number(own[i - 1]?.[1] ?? 0));
     }
+    expect(own.at(-1)?.[1]).toBe(String(all.length));
     await expect.poll(() => testDatabase().rows.get(this.#name), { timeout: 20_000 }).toEqual(ids);
-    return { events: all.length, heads: sizes.size, retried: this.#retried, repeated: this.#repeated };
-  }
-
-  /** This life of the object ends at the point: aborted, and nothing that it still tries happens. */
-  async #doom(point: Point): Promise<{ died: boolean; spared: boolean }> {
-    const life = { died: false, spared: false };
-    let skip = point.skip ?? 0;
-    await this.#ask((log) =>
-      runInDurableObject(log, (instance, state) => {
-        const dead = (): never => {
-          throw new Error("the object is gone (test)");
-        };
-        const die = (): never => {
-          life.died = true;
-          state.abort("it dies here (test)");
-          return dead();
-        };
-        const here = (of: Point["of"], name: string, after: boolean): boolean => {
-          if (life.spared) return false;
-          if (life.died) dead();
-          const fits = (point.of === of || point.of === "any") && point.after === after && point.at.test(name);
-          return fits && skip-- <= 0;
-        };
-        const meets = (...at: Parameters<typeof here>): void => void (here(...at) && die());
-        /** What leaves the object waits until its rows are durable, so the object dies with them on the disk. */
-        const around = async <T>(of: Point["of"], name: string, work: () => Promise<T>): Promise<T> => {
-          if (here(of, name, false)) {
-            await storage.sync();
-            die();
-          }
-          const done = await work();
-          meets(of, name, true);
-          return done;
-        };
-
-        const { storage } = state;
-        const exec: Sql = storage.sql.exec.bind(storage.sql);
-        let ran = "";
-        storage.sql.exec = ((query: string, ...values: SqlStorageValue[]) => {
-          if (!/^\s*(INSERT|UPDATE|DELETE)/.test(query)) return exec(query, ...values);
-          meets("sql", query, false);
-          const cursor = exec(query, ...values);
-          ran += `${query}\n`;
-          meets("sql", query, true);
-          return cursor;
-        }) as Sql;
-        const transaction = storage.transactionSync.bind(storage);
-        storage.transactionSync = <T>(work: () => T): T => {
-          ran = "";
-          meets("commit", "", false);
-          const done = transaction(work);
-          meets("commit", ran, true);
-          return done;
-        };
-
-        const prototype = owner(instance, "append");
-        const append = prototype.append;
-        prototype.append = async function (ask) {
-          const answer = await append.call(this, ask);
-          if (this === instance && here("answer", "", false)) {
-            await storage.sync();
-            die();
-          }
-          return answer;
-        };
-
-        const inside = instance as unknown as { env: typeof env; ctx: DurableObjectState };
-        const bucket = inside.env.AUDIT_TILES;
-        const AUDIT_TILES = {
-          get: (...args: [string]) => around("get", args[0], () => bucket.get(...args)),
-          put: (...args: [string, string]) => around("put", args[0], () => bucket.put(...args)),
-        } as unknown as R2Bucket;
-        inside.env = { ...inside.env, AUDIT_TILES };
-        const real = (inside.ctx.exports as unknown as { Projector: ProjectorPort }).Projector;
-        const Projector: ProjectorPort = { project: (ask) => around("project", "", () => real.project(ask)) };
-        Object.defineProperty(inside.ctx, "exports", { value: { ...inside.ctx.exports, Projector } });
-      }),
-    );
-    return life;
+    return {
+      events: all.length,
+      heads: sizes.size,
+      handed: own.length,
+      retried: this.#retried,
+      repeated: this.#repeated,
+    };
   }
 }

@@ -7,6 +7,7 @@ import { type Keysets, LIMITS } from "@talos/contracts";
 import { AuditLog as RealLog } from "../../durable-objects/audit-log.ts";
 import { offeredBy } from "../../durable-objects/batch.ts";
 import { CapabilityGate as RealGate } from "../../durable-objects/capability-gate.ts";
+import { MetaLog as RealMeta } from "../../durable-objects/meta-log.ts";
 import { TenantHead as RealHead } from "../../durable-objects/tenant-head.ts";
 import type { AppendAsk, Appended } from "../../durable-objects/types.ts";
 import type { Env } from "../../workers/env.ts";
@@ -15,7 +16,6 @@ import { forgetInForce } from "../../workers/gateway/in-force.ts";
 import app from "../../workers/index.ts";
 
 export { Courier, Projector } from "../../workers/index.ts";
-export { MetaLog } from "../../durable-objects/meta-log.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 
 interface Control {
@@ -27,7 +27,12 @@ interface Control {
   wrong?: string[];
   forget?: boolean;
   keysets?: Keysets;
+  /** one in so many writes of a file to the bucket fails: half of them are done all the same, and their answer is lost */
+  files?: number;
 }
+
+/** Writes of files that failed since the start: not done, and done without an answer. */
+const failed = { undone: 0, done: 0 };
 
 /** Leaves that the logs of this process made durable, in order. */
 const recorded: string[] = [];
@@ -48,12 +53,29 @@ function as<T>(name: string, garbage: unknown, real: () => T): T {
   return real();
 }
 
+/** A bucket whose writes fail as often as they are told to. */
+function unreliable(bucket: R2Bucket): Pick<R2Bucket, "get" | "put"> {
+  const put = async (...args: [string, string]): Promise<R2Object | null> => {
+    const dice = control.files === undefined ? 1 : Math.random() * control.files;
+    if (dice < 0.5) {
+      failed.undone += 1;
+      throw new Error("the file was not written (test)");
+    }
+    const written = await bucket.put(...args);
+    if (dice >= 1) return written;
+    failed.done += 1;
+    throw new Error("nobody knows that the file was written (test)");
+  };
+  return { get: (...args: [string]) => bucket.get(...args), put: put as R2Bucket["put"] };
+}
+
 /** The environment with the secrets of the moment. */
 function current<E extends Env>(env: E): E {
   return new Proxy(env, {
     get(target, name, receiver) {
       if (name === "TALOS_KEYSETS" && keysets !== undefined) return keysets;
       const real: unknown = Reflect.get(target, name, receiver);
+      if (name === "AUDIT_TILES") return unreliable(real as R2Bucket);
       if (name !== "SNAPSHOTS") return real;
       const kv = real as KVNamespace;
       return {
@@ -102,10 +124,17 @@ export class AuditLog extends RealLog {
   }
 }
 
+export class MetaLog extends RealMeta {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, current(env));
+  }
+}
+
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
     const { pathname } = new URL(request.url);
     if (pathname === "/__recorded") return Response.json(recorded.map((body) => JSON.parse(body) as unknown));
+    if (pathname === "/__failed") return Response.json(failed);
     if (pathname === "/__revoke") {
       // As from another isolate: the object knows, this isolate's memory does not.
       const { statement, chain, aud } = (await request.json()) as { statement: string; chain: string; aud: string };
