@@ -1,11 +1,10 @@
 /**
  * The atom: the record of one tenant, in one order.
  * Reached by: the tenant's name, which is also the log's name in promises and in the projection.
- * Rows: `batches` (one for each append: its events and what their promises were made with; never deleted, so the
- * projection can be built again from nothing), `event_ids` (one for each event: the exact index), `salts` (of
- * commitments, apart from the leaves, so that they can be erased), `projection` (one row: how far Postgres is),
- * `last_head` (one row: the newest head that was recorded), `followers` (the ids of the tenant's webhook sinks); the
- * tree's in `tree-store.ts`.
+ * Rows: `batches` (one for each append: its events and what their promises were made with), `event_ids` (one for each
+ * event: the exact index), `salts` (of commitments, apart from the leaves, so that they can be erased), `projection` (one
+ * row: how far Postgres is), `last_head` (one row: the newest head that was recorded), all in `log-store.ts`; others in
+ * `tree-store.ts`, `handover.ts`, `sweeper.ts`, `conflict-alarms.ts`, `followers.ts`.
  * Atomic: `append` compares ids, numbers the events and writes all rows in one transaction without awaiting; the output
  * gate holds the promises back until the rows are durable, and the platform commits concurrent appends together. The
  * alarm makes leaves of what was appended (one transaction), publishes them, and projects them.
@@ -13,20 +12,14 @@
  * Source: contracts/spec/audit.md.
  */
 import { DurableObject } from "cloudflare:workers";
-import { LIMITS, TalosError } from "@talos/contracts";
-import { jwsSignNative, leafHash } from "@talos/core";
-import {
-  type BatchFacts,
-  decodeBatch,
-  type Entry,
-  encodeBatch,
-  faultOf,
-  type Offered,
-  offeredBy,
-  promisePayload,
-} from "./batch.ts";
+import { type ErrorCode, LIMITS, TalosError } from "@talos/contracts";
+import { b64uEncode, jwsSignNative } from "@talos/core";
+import { HASH_BYTES, TILE_WIDTH, tileAt } from "@talos/core/log";
+import { type BatchFacts, type Offered, offeredBy, promisePayload } from "./batch.ts";
+import { ConflictAlarms } from "./conflict-alarms.ts";
 import { doneWithinMs } from "./deadline.ts";
 import { bound, type Env } from "./env.ts";
+import { checked } from "./event-check.ts";
 import { Followers } from "./followers.ts";
 import { Handover } from "./handover.ts";
 import { follows } from "./head-order.ts";
@@ -34,9 +27,11 @@ import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
 import { type Consistency, type LogFacts, LogReads, type ProofAsk, type Proved } from "./log-reads.ts";
 import { entriesIn, rowsFrom } from "./log-rows.ts";
+import { LogStore, type Stored } from "./log-store.ts";
 import { Outbox } from "./outbox.ts";
 import { fileNames, newOrigin, Publisher } from "./publisher.ts";
 import type { LogSlice } from "./sink-types.ts";
+import { type Place, Sweeper } from "./sweeper.ts";
 import { TreeStore } from "./tree-store.ts";
 import type {
   AppendAsk,
@@ -54,26 +49,10 @@ const MAX_BYTES = 9_000_000_000;
 /** An alarm this long overdue was lost, and is set again. */
 const LOST_ALARM_MS = 5_000;
 
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS batches (first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, time_ms INTEGER NOT NULL,
-    max_delay_seconds INTEGER NOT NULL, kid TEXT NOT NULL, events TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS event_ids (event_id TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS salts (event_id TEXT NOT NULL, name TEXT NOT NULL, salt TEXT NOT NULL,
-    PRIMARY KEY (event_id, name)) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS projection (id INTEGER PRIMARY KEY CHECK (id = 0), next_seq INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS last_head (id INTEGER PRIMARY KEY CHECK (id = 0), rev_seq INTEGER NOT NULL,
-    rev_hash TEXT NOT NULL, policy_version INTEGER NOT NULL, policy_hash TEXT NOT NULL, event_id TEXT NOT NULL);
-  INSERT OR IGNORE INTO projection (id, next_seq) VALUES (0, 0);`;
-
-interface Stored {
-  facts: BatchFacts;
-  entry: Entry;
-  seq: number;
-}
-/** Decoded batches by their first number. */
-type Batches = Map<number, Entry[]>;
-
 export class AuditLog extends DurableObject<Env> {
+  readonly #store: LogStore;
+  readonly #sweeper: Sweeper;
+  readonly #alarms: ConflictAlarms;
   readonly #outbox: Outbox;
   readonly #tree: TreeStore;
   readonly #publisher: Publisher;
@@ -88,8 +67,10 @@ export class AuditLog extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#outbox = new Outbox(ctx.storage.sql, this.#name(), () => this.#next());
-    ctx.storage.sql.exec(SCHEMA);
+    this.#store = new LogStore(ctx.storage, (seq) => this.#leafHash(seq));
+    this.#sweeper = new Sweeper(ctx.storage, this.#name(), this.#store);
+    this.#alarms = new ConflictAlarms(ctx.storage.sql, this.#name(), this.#store);
+    this.#outbox = new Outbox(ctx.storage.sql, this.#name(), this.#store);
     ctx.storage.sql.exec(Followers.schema);
     const tell = (id: string) => env.WEBHOOK_SINKS.getByName(`${this.#name()}/${id}`).wake();
     this.#followers = new Followers(ctx.storage.sql, this.#name(), tell);
@@ -143,51 +124,76 @@ export class AuditLog extends DurableObject<Env> {
 
   /** Check, compare, number and write, without awaiting. */
   #append(ask: AppendAsk): { ok: true; stored: Stored[] } | (Appended & { ok: false }) {
-    const events = offeredBy(ask);
-    if (events === undefined) return { ok: false, code: "LIMIT_EXCEEDED" };
-    const fault = faultOf(events, leafHash);
-    if (fault !== undefined) return { ok: false, ...fault };
+    const offered = offeredBy(ask);
+    if (offered === undefined) return { ok: false, code: "LIMIT_EXCEEDED" };
+    const events = checked(offered, this.#name());
+    if (!Array.isArray(events)) return { ok: false, ...events };
     const nowMs = Date.now();
-    const kid = primaryKey(keysetsOf(this.env, nowMs), "promise").kid;
-    const sorted = this.#sort(events);
-    if ("conflict" in sorted) return { ok: false, code: "audit.event_conflict", event_id: sorted.conflict };
+    primaryKey(keysetsOf(this.env, nowMs), "promise"); // without one nothing is said, not even that an id is taken
+    const sorted = this.#store.sort(events);
+    if ("conflict" in sorted) {
+      if (this.#closed(nowMs) === undefined) this.#alarms.raise(sorted, nowMs, this.#place);
+      return { ok: false, code: "audit.event_conflict", event_id: sorted.conflict.event_id };
+    }
     const { fresh, known } = sorted;
     if (fresh.length > 0) {
       if (ask.head !== undefined && !follows(this.lastHead(), ask.head)) return { ok: false, code: "head.rolled_back" };
-      if (this.#publisher.state === "forked") return { ok: false, code: "audit.forked" };
-      bound(this.env, "AUDIT_TILES"); // what could never be published is not promised
-      if (this.#backlogged(nowMs)) {
-        this.#arm(nowMs); // an alarm that was lost must not keep the log closed
-        return { ok: false, code: "audit.backlogged" };
-      }
-      if (this.ctx.storage.sql.databaseSize > MAX_BYTES) return { ok: false, code: "audit.unavailable" };
-      const first_seq = this.#next();
-      const facts = { first_seq, time_ms: nowMs, max_delay_seconds: LIMITS.audit_max_delay_seconds, kid };
-      this.#write(fresh, facts, ask.head);
-      for (const [i, entry] of fresh.entries()) known.set(entry.event_id, { facts, entry, seq: first_seq + i });
-      this.#arm(nowMs);
-      this.#followers.stir();
+      const refusal = this.#sweeper.refusal(fresh);
+      if (refusal !== undefined) return { ok: false, ...refusal };
+      const code = this.#closed(nowMs);
+      if (code !== undefined) return { ok: false, code };
+      const facts = this.#write(fresh, nowMs, ask.head, (seq) => this.#sweeper.note(fresh, seq, nowMs));
+      for (const [i, event] of fresh.entries())
+        known.set(event.event_id, { ...event, facts, seq: facts.first_seq + i });
     }
     return { ok: true, stored: events.map((event) => known.get(event.event_id)!) };
   }
+
+  /** Why nothing new may be appended at the moment. @throws `config.incomplete` */
+  #closed(nowMs: number): ErrorCode | undefined {
+    if (this.#publisher.state === "forked") return "audit.forked";
+    bound(this.env, "AUDIT_TILES"); // what could never be published is not promised
+    if (this.#backlogged(nowMs)) {
+      this.#arm(nowMs); // an alarm that was lost must not keep the log closed
+      return "audit.backlogged";
+    }
+    return this.ctx.storage.sql.databaseSize > MAX_BYTES ? "audit.unavailable" : undefined;
+  }
+
+  /** Give events the next numbers, with what else becomes durable with them. */
+  #write(
+    events: readonly Offered[],
+    nowMs: number,
+    head: HeadMark | undefined,
+    more: (seq: number) => void,
+  ): BatchFacts {
+    const { kid } = primaryKey(keysetsOf(this.env, nowMs), "promise");
+    const first_seq = this.#next();
+    const facts = { first_seq, time_ms: nowMs, max_delay_seconds: LIMITS.audit_max_delay_seconds, kid };
+    this.#store.write(events, facts, head, () => more(first_seq));
+    this.#arm(nowMs);
+    this.#followers.stir();
+    return facts;
+  }
+
+  /** Events of the log's own. */
+  readonly #place: Place = (events, nowMs, more) => void this.#write(events, nowMs, undefined, more);
 
   /**
    * An event with its promise, or null when the log has none of that id. An event outlives the key that promised it:
    * once that key was pruned there is no promise to repeat, and the event is given without.
    */
   async get(eventId: string): Promise<LoggedEvent | null> {
-    const found = this.#find([eventId]).get(eventId);
-    if (found === undefined) return null;
-    const { entry, seq, facts } = found;
+    const found = this.#store.find([eventId]).get(eventId);
+    if (found?.body === undefined) return null;
+    const { body, seq, facts } = found;
     const kept = this.#keyOf(facts) !== undefined;
-    return { body: entry.body, seq, ...(kept ? { promise: await this.#promise(found) } : {}) };
+    return { body, seq, ...(kept ? { promise: await this.#promise(found) } : {}) };
   }
 
   /** The newest head that was recorded; TenantHead compares its storage with it. */
   lastHead(): LastHead | null {
-    const sql = "SELECT rev_seq, rev_hash, policy_version, policy_hash, event_id FROM last_head";
-    const row = this.ctx.storage.sql.exec<LastHead & Record<string, SqlStorageValue>>(sql).toArray()[0];
-    return row === undefined ? null : { ...row };
+    return this.#store.lastHead();
   }
 
   /** Events in order from `from` on, at most `most`, and where the log ends. */
@@ -262,8 +268,9 @@ export class AuditLog extends DurableObject<Env> {
   async #work(force: boolean): Promise<void> {
     this.#alarmMs = null;
     try {
-      this.#seal();
       const nowMs = Date.now();
+      this.#sweep(nowMs);
+      this.#seal();
       const project = force || this.#projects || nowMs >= this.#projectAtMs;
       const slow = Promise.all([
         this.#publisher.run(nowMs, force).then(() => this.#hand(force)),
@@ -279,6 +286,17 @@ export class AuditLog extends DurableObject<Env> {
     } finally {
       this.#armAgain(Date.now());
     }
+  }
+
+  #sweep(nowMs: number): void {
+    const dueMs = this.#sweeper.waitMs(nowMs);
+    if (dueMs === null || dueMs > 1) return;
+    try {
+      if (this.#closed(nowMs) !== undefined) return;
+    } catch {
+      return; // it stays open until the log is configured
+    }
+    this.#sweeper.run(nowMs, this.#place);
   }
 
   /** Hand what was published to the meta-log. Another head of ours there stops the log. */
@@ -306,10 +324,8 @@ export class AuditLog extends DurableObject<Env> {
   /** Whether publishing fails, and an event has waited for it longer than a log may go on. */
   #backlogged(nowMs: number): boolean {
     if (this.#publisher.failures === 0) return false;
-    const published = this.#tree.published()?.size ?? 0;
-    const sql = "SELECT time_ms FROM batches WHERE first_seq >= ? ORDER BY first_seq LIMIT 1";
-    const oldest = this.ctx.storage.sql.exec<{ time_ms: number }>(sql, published).toArray()[0];
-    return oldest !== undefined && nowMs - oldest.time_ms > LIMITS.audit_backlog_ms;
+    const oldestMs = this.#store.timeMs(this.#tree.published()?.size ?? 0);
+    return oldestMs !== undefined && nowMs - oldestMs > LIMITS.audit_backlog_ms;
   }
 
   /** Come again while anything is left to do. */
@@ -318,7 +334,8 @@ export class AuditLog extends DurableObject<Env> {
     const unsealed = this.#publisher.state !== "forked" && (this.#tree.sealed()?.size ?? 0) < this.#next();
     const treeMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
     const handoverMs = this.env.META_LOG === undefined ? null : this.#handover.waitMs(nowMs);
-    const waits = [projectMs, treeMs, handoverMs, this.#followers.waitMs()].filter((ms) => ms !== null);
+    const sweepMs = this.#publisher.state === "forked" ? null : this.#sweeper.waitMs(nowMs);
+    const waits = [projectMs, treeMs, handoverMs, sweepMs, this.#followers.waitMs()].filter((ms) => ms !== null);
     if (waits.length === 0) return;
     const waitMs = Math.min(...waits);
     this.#set(nowMs + Math.max(1, waitMs));
@@ -330,67 +347,11 @@ export class AuditLog extends DurableObject<Env> {
     return (this.ctx.exports as unknown as { Projector: ProjectorPort }).Projector;
   }
 
-  /** Which events are new, each once, and what is known of the others; or the id of one that has another leaf. */
-  #sort(events: readonly Offered[]): { fresh: Offered[]; known: Map<string, Stored> } | { conflict: string } {
-    const fresh = new Map<string, Offered>();
-    const known = this.#find(events.map(({ event_id }) => event_id));
-    for (const event of events) {
-      const { event_id, leaf_hash } = event;
-      const leaf = known.get(event_id)?.entry.leaf_hash ?? fresh.get(event_id)?.leaf_hash;
-      if (leaf === undefined) fresh.set(event_id, event);
-      else if (leaf !== leaf_hash) return { conflict: event_id };
-    }
-    return { fresh: [...fresh.values()], known };
-  }
-
-  /** All rows of one append. A list goes into SQLite as one value: a statement for each event costs more than its row. */
-  #write(events: readonly Offered[], facts: BatchFacts, head: HeadMark | undefined): void {
-    const { sql } = this.ctx.storage;
-    this.ctx.storage.transactionSync(() => {
-      const { first_seq, time_ms, max_delay_seconds, kid } = facts;
-      const row = [first_seq, events.length, time_ms, max_delay_seconds, kid, encodeBatch(events)];
-      sql.exec("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", ...row);
-      const ids = JSON.stringify(events.map(({ event_id }) => event_id));
-      sql.exec("INSERT INTO event_ids SELECT value, ? + key FROM json_each(?)", first_seq, ids);
-      const salts = events.flatMap(({ event_id, salts = {} }) =>
-        Object.entries(salts).map(([name, salt]) => [event_id, name, salt]),
-      );
-      for (const salt of salts) sql.exec("INSERT INTO salts VALUES (?, ?, ?)", ...salt);
-      if (head !== undefined) {
-        const { rev_seq, rev_hash, policy_version, policy_hash } = head;
-        const mark = [rev_seq, rev_hash, policy_version, policy_hash, events.at(-1)!.event_id];
-        sql.exec("INSERT OR REPLACE INTO last_head VALUES (0, ?, ?, ?, ?, ?)", ...mark);
-      }
-    });
-  }
-
-  /** What is known of these ids; each batch that they lie in is read once. */
-  #find(ids: readonly string[]): Map<string, Stored> {
-    const { sql } = this.ctx.storage;
-    const index = "SELECT event_id, seq FROM event_ids WHERE event_id IN (SELECT value FROM json_each(?))";
-    const known = new Map<string, Stored>();
-    const batches: Batches = new Map();
-    for (const { event_id, seq } of sql.exec<{ event_id: string; seq: number }>(index, JSON.stringify(ids)).toArray()) {
-      const at = `SELECT first_seq, time_ms, max_delay_seconds, kid FROM batches
-        WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1`;
-      const facts = sql.exec<BatchFacts & Record<string, SqlStorageValue>>(at, seq).one();
-      const { first_seq } = facts;
-      let entries = batches.get(first_seq);
-      if (entries === undefined) {
-        const text = "SELECT events FROM batches WHERE first_seq = ?";
-        entries = decodeBatch(sql.exec<{ events: string }>(text, first_seq).one().events);
-        batches.set(first_seq, entries);
-      }
-      known.set(event_id, { facts, entry: entries[seq - first_seq]!, seq });
-    }
-    return known;
-  }
-
   /**
    * Ed25519 is deterministic and everything signed comes from the rows, so the same event has the same promise.
    * @throws `config.incomplete` when the key it was made with was removed from the keysets
    */
-  async #promise({ facts, entry, seq }: Stored): Promise<string> {
+  async #promise({ facts, seq, ...entry }: Stored): Promise<string> {
     const key = this.#keyOf(facts);
     if (key === undefined) throw new TalosError("config.incomplete", { missing: [`promise key ${facts.kid}`] });
     const payload = promisePayload(this.#name(), facts, seq, entry);
@@ -402,8 +363,14 @@ export class AuditLog extends DurableObject<Env> {
   }
 
   #next(): number {
-    const sql = "SELECT first_seq + count AS next FROM batches ORDER BY first_seq DESC LIMIT 1";
-    return this.ctx.storage.sql.exec<{ next: number }>(sql).toArray()[0]?.next ?? 0;
+    return this.#store.next();
+  }
+
+  /** Of a sealed event. */
+  #leafHash(seq: number): string {
+    const index = Math.floor(seq / TILE_WIDTH);
+    const tile = this.#tree.tile(tileAt(0, index, this.#tree.sealed()!.size)!);
+    return b64uEncode(tile.subarray((seq % TILE_WIDTH) * HASH_BYTES, ((seq % TILE_WIDTH) + 1) * HASH_BYTES));
   }
 
   #arm(nowMs: number): void {

@@ -1,10 +1,13 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { type AuditPromise, type Keysets, LIMITS } from "@talos/contracts";
-import { b64uDecode, b64uEncode, jwsSign, jwsVerify, leafHash, publicKey, uuidv7 } from "@talos/core";
+import { type AuditEventV2, type AuditPromise, type Keysets, LIMITS, validate } from "@talos/contracts";
+import { b64uDecode, b64uEncode, jwsSign, jwsVerify, leafHash, publicKey } from "@talos/core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { auditEvent, intent, outcome, sealed, textMeta } from "../test/durable-objects/events.ts";
+import { recorded } from "../test/durable-objects/tenant.ts";
 import { testDatabase } from "../test/durable-objects/projector.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { encodeBatch } from "./batch.ts";
+import { alarmId } from "./own-events.ts";
 import type { AppendAsk, Appended, AppendEvent } from "./types.ts";
 
 let log: DurableObjectStub<AuditLog>;
@@ -22,9 +25,18 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function event(more: object = {}, id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)))): AppendEvent {
-  const body = JSON.stringify({ event_id: id, ...more });
-  return { event_id: id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) };
+const whole = (): AuditEventV2 => JSON.parse(event().body) as AuditEventV2;
+const reversed = (value: object): object => Object.fromEntries(Object.entries(value).reverse());
+/** An event with another text, under that text's own leaf hash. */
+function rebodied(change: (body: string) => string): AppendEvent {
+  const one = event();
+  const body = change(one.body);
+  return { ...one, body, leaf_hash: leafHash(body) };
+}
+
+function event(more: { text?: string; other?: true } = {}, id?: string): AppendEvent {
+  const meta = { ...textMeta(more.text ?? ""), ...(more.other === undefined ? {} : { other: true }) };
+  return auditEvent(name, { meta, ...(id === undefined ? {} : { event_id: id }) });
 }
 const append = async (events: AppendEvent[], head?: AppendAsk["head"]): Promise<Appended> =>
   log.append({ events, ...(head === undefined ? {} : { head }) });
@@ -119,14 +131,14 @@ describe("append", () => {
       event_id: known.event_id,
     });
     expect(await log.get(innocent.event_id)).toBeNull();
-    expect((await log.status()).next_seq).toBe(1);
+    expect((await log.status()).next_seq).toBe(2); // the second one is the log's own, about it
     expect((await log.get(known.event_id))?.body).toBe(known.body);
   });
 
   it("refuses one id with two leaves in one batch", async () => {
     const one = event();
     expect(await append([one, event({ other: true }, one.event_id)])).toMatchObject({ code: "audit.event_conflict" });
-    expect((await log.status()).next_seq).toBe(0);
+    expect(await log.get(one.event_id)).toBeNull();
   });
 
   it("writes one row for a batch, and an index row for each event", async () => {
@@ -152,20 +164,71 @@ describe("append", () => {
   });
 
   it.each([
-    ["nothing", () => []],
-    ["a leaf hash of another body", () => [{ ...event(), leaf_hash: leafHash("other") }]],
-    ["an id that is not the body's", () => [{ ...event(), event_id: event().event_id }]],
-    ["a body that is not JSON", () => [{ ...event(), body: "x", leaf_hash: leafHash("x") }]],
-    [
-      "a body of two lines",
-      () => (([e]) => [{ ...e!, body: `${e!.body}\n`, leaf_hash: leafHash(`${e!.body}\n`) }])([event()]),
-    ],
-    ["an id that is no UUIDv7", () => [event({}, "00000000-0000-4000-8000-000000000000")]],
-    ["a salt of another length", () => [{ ...event(), salts: { args: "AA" } }]],
-    ["a salt of no commitment", () => [{ ...event(), salts: { other: "A".repeat(22) } }]],
-  ] as [string, () => AppendEvent[]][])("refuses %s", async (_, events) => {
-    expect(await append(events())).toMatchObject({ ok: false, code: "contract.invalid" });
+    ["nothing", undefined, () => []],
+    ["a leaf hash of another body", "leaf_hash", () => [{ ...event(), leaf_hash: leafHash("other") }]],
+    ["an id that is not the body's", "id", () => [{ ...event(), event_id: event().event_id }]],
+    ["a body that is not JSON", "shape", () => [{ ...event(), body: "x", leaf_hash: leafHash("x") }]],
+    ["a body that is no event", "shape", () => [sealed({ ...whole(), principal: "me" })]],
+    ["a member that the contract does not have", "shape", () => [sealed({ ...whole(), more: true })]],
+    ["an event of version 1", "shape", () => [sealed({ ...whole(), schema_version: "v1" })]],
+    ["a body with a line feed behind it", "canonical", () => [rebodied((body) => `${body}\n`)]],
+    ["another order", "canonical", () => [rebodied((body) => JSON.stringify(reversed(JSON.parse(body) as object)))]],
+    ["a member twice", "canonical", () => [rebodied((body) => body.replace("{", `{"audit_action":"mcp.call",`))]],
+    ["a needless escape", "canonical", () => [rebodied((body) => body.replace("mcp.call", "\\u006dcp.call"))]],
+    ["a hash of something else", "event_hash", () => [rebodied((body) => body.replace('"mcp.call"', '"mcp.kall"'))]],
+    ["an event of another tenant", "tenant", () => [auditEvent("other")]],
+    ["an intent of another call", "correlation", () => [intent(name, { correlation: event().event_id })]],
+    ["an outcome of nothing", "correlation", () => [auditEvent(name, { kind: "outcome" })]],
+    ["an id that is no UUIDv7", "id", () => [{ ...event(), event_id: "00000000-0000-4000-8000-000000000000" }]],
+    ["a salt of another length", "salts", () => [{ ...event(), salts: { args: "AA" } }]],
+    ["a salt of no commitment", "salts", () => [{ ...event(), salts: { other: "A".repeat(22) } }]],
+  ] as [string, string | undefined, () => AppendEvent[]][])("refuses %s (%s)", async (_, flaw, events) => {
+    const sound = event();
+    const bad = events();
+    const refused = { ok: false, code: "contract.invalid", ...(flaw === undefined ? {} : { flaw }) };
+    expect(await append(bad)).toMatchObject(refused);
+    if (bad.length > 0) expect(await append([sound, ...bad])).toMatchObject(refused);
     expect((await log.status()).next_seq).toBe(0);
+    expect(await log.get(sound.event_id)).toBeNull();
+  });
+
+  it("tells in an event of its own, once, that an id was used twice", async () => {
+    const known = event();
+    await appended([known]);
+    for (let i = 0; i < 3; i += 1) {
+      const other = event({ text: `${i}` }, known.event_id);
+      expect(await append([other])).toMatchObject({ code: "audit.event_conflict", event_id: known.event_id });
+      await evictDurableObject(log);
+    }
+    const [, alarm, ...more] = await recorded(name);
+    expect(more).toEqual([]);
+    expect(validate("audit/event-v2", alarm).ok).toBe(true);
+    expect(alarm).toMatchObject({
+      ...{ event_id: alarmId(known.event_id), kind: "decision", correlation: known.event_id, outcome: "denied" },
+      decision: { allow: false, code: "audit.event_conflict" },
+    });
+    expect((await append([known])).ok).toBe(true);
+  });
+
+  it("tells of so many a day, and of no answer that two isolates recorded", async () => {
+    const known = Array.from({ length: LIMITS.audit_conflict_alarms + 5 }, () => event());
+    await appended(known);
+    for (const { event_id } of known) await append([event({ other: true }, event_id)]);
+    expect((await log.status()).next_seq).toBe(known.length + LIMITS.audit_conflict_alarms);
+
+    name += "-answers";
+    log = env.AUDIT_LOGS.getByName(name);
+    const call = intent(name);
+    const answered = (ts: string, result: string) =>
+      outcome(name, call.event_id, { event_id: known[0]!.event_id, ts, commitments: { result } });
+    const result = "A".repeat(43);
+    await appended([call, answered("2026-01-01T00:00:00.000Z", result)]);
+    expect(await append([answered("2026-01-01T00:00:01.000Z", result)])).toMatchObject({
+      code: "audit.event_conflict",
+    });
+    expect((await log.status()).next_seq).toBe(2);
+    await append([answered("2026-01-01T00:00:01.000Z", `${"A".repeat(42)}E`)]);
+    expect((await log.status()).next_seq).toBe(3);
   });
 
   it("refuses what is larger than a batch or a leaf may be", async () => {
@@ -178,7 +241,7 @@ describe("append", () => {
   });
 
   it("takes the largest batch that is allowed", async () => {
-    await appended(Array.from({ length: 64 }, () => event({ text: '"'.repeat(8_000) })));
+    await appended(Array.from({ length: 64 }, () => event({ text: '"'.repeat(7_000) })));
     expect((await log.status()).next_seq).toBe(64);
   });
 

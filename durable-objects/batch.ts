@@ -4,7 +4,6 @@
  * Pure. Source: contracts/spec/audit.md.
  */
 import { type AuditPromise, LIMITS } from "@talos/contracts";
-import { isUuidV7 } from "./uuid.ts";
 import type { AppendAsk, AppendEvent } from "./types.ts";
 
 export interface Entry {
@@ -22,10 +21,6 @@ export interface BatchFacts {
   kid: string;
 }
 
-const LEAF_HASH = /^[A-Za-z0-9_-]{43}$/;
-const SALT = /^[A-Za-z0-9_-]{22}$/;
-const utf8 = new TextEncoder();
-
 export function encodeBatch(entries: readonly Entry[]): string {
   return entries.map(({ event_id, leaf_hash, body }) => `${event_id} ${leaf_hash} ${body}`).join("\n");
 }
@@ -38,7 +33,7 @@ export function decodeBatch(text: string): Entry[] {
   });
 }
 
-/** An event as the log takes it: nothing of it is believed before {@link faultOf} has looked. */
+/** An event as the log takes it: nothing of it is believed before `checked` has looked. */
 export type Offered = Entry & Pick<AppendEvent, "salts">;
 
 /** A line is two fields of fixed width and a body, so a text beyond this holds too many events, or too large ones. */
@@ -51,44 +46,7 @@ export function offeredBy({ events }: Pick<AppendAsk, "events">): readonly Offer
 }
 
 /** The payload of the promise for the event at `seq`. Source: contracts/spec/audit.md#promise. */
-export function promisePayload(log: string, facts: BatchFacts, seq: number, entry: Entry): AuditPromise {
+export function promisePayload(log: string, facts: BatchFacts, seq: number, entry: Omit<Entry, "body">): AuditPromise {
   const { time_ms, max_delay_seconds } = facts;
   return { event_id: entry.event_id, leaf: entry.leaf_hash, log, max_delay_seconds, seq, time_ms };
-}
-
-export type Fault = { code: "contract.invalid" | "LIMIT_EXCEEDED"; event_id?: string };
-
-/**
- * What is wrong with an append, if anything: sizes and shapes that the rows rely on.
- * @param leafHash RFC 6962 leaf hash of a body, base64url; a promise speaks of the leaf, so the log computes it itself
- */
-export function faultOf(events: readonly Offered[], leafHash: (body: Uint8Array) => string): Fault | undefined {
-  if (events.length === 0) return { code: "contract.invalid" };
-  if (events.length > LIMITS.audit_batch_events) return { code: "LIMIT_EXCEEDED" };
-  let bytes = 0;
-  for (const { event_id, body, leaf_hash, salts = {} } of events) {
-    const encoded = utf8.encode(body);
-    const size = encoded.length;
-    bytes += size;
-    if (size > LIMITS.event_bytes || bytes > LIMITS.audit_batch_bytes) return { code: "LIMIT_EXCEEDED", event_id };
-    const named = Object.entries(salts);
-    const sound =
-      isUuidV7(event_id) &&
-      LEAF_HASH.test(leaf_hash) &&
-      !body.includes("\n") &&
-      idIn(body) === event_id &&
-      named.length <= 2 &&
-      named.every(([name, salt]) => (name === "args" || name === "result") && SALT.test(salt)) &&
-      leafHash(encoded) === leaf_hash;
-    if (!sound) return { code: "contract.invalid", event_id };
-  }
-  return undefined;
-}
-
-function idIn(body: string): unknown {
-  try {
-    return (JSON.parse(body) as { event_id?: unknown } | null)?.event_id;
-  } catch {
-    return undefined; // not JSON: the caller refuses what has no id
-  }
 }

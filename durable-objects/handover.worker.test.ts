@@ -1,7 +1,7 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { LIMITS } from "@talos/contracts";
-import { leafHash, uuidv7 } from "@talos/core";
 import { beforeEach, describe, expect, it } from "vitest";
+import { auditEvent } from "../test/durable-objects/events.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { MetaAdded, MetaHead } from "./types.ts";
 
@@ -36,12 +36,10 @@ const bind = (more: object = { META_LOG: { getByName: () => meta } }) =>
     inside.env = { ...inside.env, ...more };
   });
 
+const event = () => auditEvent(`handover-${count}`);
+
 async function append(many = 1): Promise<void> {
-  const events = Array.from({ length: many }, () => {
-    const event_id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)));
-    const body = JSON.stringify({ event_id });
-    return { event_id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) };
-  });
+  const events = Array.from({ length: many }, event);
   expect(await log.append({ events })).toMatchObject({ ok: true });
 }
 const published = async () => (await env.AUDIT_TILES.get(`c/handover-${count}/checkpoint`))!.text();
@@ -120,10 +118,7 @@ describe("handing heads to the meta-log", () => {
     fault = () => "none";
     for (let i = 0; i < 2; i += 1) {
       expect((await log.status()).forked).toBe(true);
-      const event_id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)));
-      const body = JSON.stringify({ event_id });
-      const events = [{ event_id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) }];
-      expect(await log.append({ events })).toEqual({ ok: false, code: "audit.forked" });
+      expect(await log.append({ events: [event()] })).toEqual({ ok: false, code: "audit.forked" });
       await evictDurableObject(log);
       await bind();
       await log.flush();
@@ -139,9 +134,7 @@ describe("handing heads to the meta-log", () => {
     await runInDurableObject(log, async (instance: AuditLog) => {
       const working = instance.flush();
       while (instance.status().published_size < 1) await scheduler.wait(20);
-      const event_id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)));
-      const body = JSON.stringify({ event_id });
-      await instance.append({ events: [{ event_id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) }] });
+      await instance.append({ events: [event()] });
       while (instance.status().sealed_size < 2) await scheduler.wait(20);
       expect(instance.status()).toMatchObject({ handed_size: 0 });
       answer();
@@ -152,10 +145,7 @@ describe("handing heads to the meta-log", () => {
 
   it("refuses by name without the bucket's binding, instead of promising what cannot be published", async () => {
     await bind({ AUDIT_TILES: undefined });
-    const event_id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)));
-    const body = JSON.stringify({ event_id });
-    const events = [{ event_id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) }];
-    expect(await log.append({ events })).toEqual({ ok: false, code: "config.incomplete" });
+    expect(await log.append({ events: [event()] })).toEqual({ ok: false, code: "config.incomplete" });
     expect((await log.status()).next_seq).toBe(0);
   });
 });

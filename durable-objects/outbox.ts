@@ -8,6 +8,7 @@ import { LIMITS } from "@talos/contracts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
 import { rowsFrom } from "./log-rows.ts";
+import type { LogStore } from "./log-store.ts";
 import type { ProjectorPort } from "./types.ts";
 
 /** One run works at most this long, well below an alarm's 15 minutes; the rest is the next run's. */
@@ -20,14 +21,13 @@ export class Outbox {
   failures = 0;
   readonly #sql: SqlStorage;
   readonly #log: string;
-  readonly #next: () => number;
+  readonly #store: Pick<LogStore, "next" | "timeMs">;
   #running: Promise<void> | undefined;
 
-  /** @param next the number after the log's last event */
-  constructor(sql: SqlStorage, log: string, next: () => number) {
+  constructor(sql: SqlStorage, log: string, store: Pick<LogStore, "next" | "timeMs">) {
     this.#sql = sql;
     this.#log = log;
-    this.#next = next;
+    this.#store = store;
   }
 
   /** The number of the first event that is not projected. */
@@ -37,15 +37,12 @@ export class Outbox {
 
   /** Unix ms of the oldest event that is not projected, or null. */
   oldestMs(): number | null {
-    const position = this.position();
-    if (position >= this.#next()) return null;
-    const sql = "SELECT time_ms FROM batches WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1";
-    return this.#sql.exec<{ time_ms: number }>(sql, position).one().time_ms;
+    return this.#store.timeMs(this.position()) ?? null;
   }
 
   /** How long to wait before the next run, in ms: doubling while it fails; null when nothing is left to do. */
   waitMs(): number | null {
-    if (this.position() >= this.#next()) return null;
+    if (this.position() >= this.#store.next()) return null;
     if (this.failures === 0) return 1;
     return Math.min(LIMITS.audit_project_ms * 2 ** Math.min(this.failures - 1, 16), LIMITS.audit_project_retry_ms);
   }
@@ -61,7 +58,7 @@ export class Outbox {
   async #run(projector: ProjectorPort): Promise<void> {
     const untilMs = Date.now() + RUN_MS;
     try {
-      while (this.position() < this.#next() && Date.now() < untilMs) {
+      while (this.position() < this.#store.next() && Date.now() < untilMs) {
         await this.#step(projector);
         this.failures = 0;
       }
@@ -78,7 +75,7 @@ export class Outbox {
     const { moved, next_seq } = await withinMs(projector.project(ask), ATTEMPT_MS, "projecting");
     if (moved && next_seq !== ask.next_seq) throw new Error("the cursor moved to where nobody sent it");
     if (!moved && next_seq === from) throw new Error("the cursor did not move");
-    if (!(Number.isSafeInteger(next_seq) && next_seq >= 0 && next_seq <= this.#next())) {
+    if (!(Number.isSafeInteger(next_seq) && next_seq >= 0 && next_seq <= this.#store.next())) {
       // The projection knows events that this log does not: the log was restored, or two share a name. Never overwrite.
       throw new Error("the cursor is ahead of the log");
     }

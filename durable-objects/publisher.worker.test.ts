@@ -1,9 +1,10 @@
 import { env, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import type { Keysets } from "@talos/contracts";
-import { b64uDecode, leafHash, publicKey, uuidv7 } from "@talos/core";
+import { b64uDecode, publicKey } from "@talos/core";
 import * as tree from "@talos/core/log";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "./audit-log.ts";
+import { auditEvent } from "../test/durable-objects/events.ts";
 import { entriesIn } from "./log-rows.ts";
 import { TreeStore } from "./tree-store.ts";
 import type { AppendEvent } from "./types.ts";
@@ -28,11 +29,7 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 const seed = () =>
   b64uDecode((JSON.parse(env.TALOS_KEYSETS!) as Keysets).purposes.head.find(({ status }) => status === "primary")!.key);
 
-function event(): AppendEvent {
-  const id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)));
-  const body = JSON.stringify({ event_id: id, text: "é" });
-  return { event_id: id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) };
-}
+const event = (): AppendEvent => auditEvent(name, { meta: { text: "é" } });
 
 async function append(many: number): Promise<void> {
   for (let left = many; left > 0; left -= 100) {

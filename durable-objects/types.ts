@@ -78,7 +78,13 @@ export interface AppendAsk {
 /** Promises (compact JWS) of as many events as asked, and one place in the log for each event, in order. */
 export type Appended =
   | { ok: true; promises: string[]; seqs: number[] }
-  | { ok: false; code: ErrorCode; event_id?: string };
+  | {
+      ok: false;
+      code: ErrorCode;
+      event_id?: string;
+      /** which rule the event breaks, where it is `contract.invalid` */
+      flaw?: string;
+    };
 
 export interface LoggedEvent {
   body: string;

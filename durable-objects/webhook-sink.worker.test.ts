@@ -1,9 +1,10 @@
 import { createHmac, createPublicKey, verify } from "node:crypto";
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { type Keysets, LIMITS, type SinkDelivery, validate } from "@talos/contracts";
-import { leafHash, uuidv7 } from "@talos/core";
+import { leafHash } from "@talos/core";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { takes, testReceivers } from "../test/durable-objects/courier.ts";
+import { auditEvent, intent, outcome } from "../test/durable-objects/events.ts";
 import type { SinkState } from "./sink-store.ts";
 import type { CreateAsk, Post, Posted, SinkMadeAnswer } from "./sink-types.ts";
 import type { AppendEvent } from "./types.ts";
@@ -36,12 +37,16 @@ const shown = async () => {
   return answer.sink;
 };
 
+/** The intent that the next outcome is of. */
+let opened: string | undefined;
+
 /** Append events of these kinds. */
 async function append(...kinds: string[]): Promise<AppendEvent[]> {
   const events = kinds.map((kind) => {
-    const event_id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)));
-    const body = JSON.stringify({ event_id, kind, schema_version: "v2", ts: "2026-11-27T17:00:00.000Z" });
-    return { event_id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) };
+    if (kind === "outcome") return outcome(tenant, opened!);
+    const event = kind === "intent" ? intent(tenant) : auditEvent(tenant);
+    if (kind === "intent") opened = event.event_id;
+    return event;
   });
   const answer = await log().append({ events });
   if (!answer.ok) throw new Error(answer.code);

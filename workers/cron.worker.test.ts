@@ -1,9 +1,9 @@
 /** The Worker's clock, by the runtime's own dispatch of `scheduled`, against real objects whose alarms were taken away. */
 import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
-import { leafHash, uuidv7 } from "@talos/core";
 import { describe, expect, it, vi } from "vitest";
 import { LIMITS } from "@talos/contracts";
+import { auditEvent } from "../test/durable-objects/events.ts";
 import { pokeAll } from "./cron.ts";
 
 const log = env.AUDIT_LOGS.getByName("default");
@@ -12,11 +12,7 @@ const tick = () => self().scheduled({});
 const alarmOf = () => runInDurableObject(log, (_, { storage }) => storage.getAlarm());
 
 async function append(): Promise<void> {
-  const event_id = uuidv7(Date.now(), crypto.getRandomValues(new Uint8Array(10)));
-  const body = JSON.stringify({ event_id });
-  const answer = await log.append({
-    events: [{ event_id, body, event_hash: "0".repeat(64), leaf_hash: leafHash(body) }],
-  });
+  const answer = await log.append({ events: [auditEvent("default")] });
   expect(answer.ok).toBe(true);
 }
 

@@ -80,6 +80,8 @@ const TABLE = {
   "bundle.anchor_invalid": {"status":422,"message":"An anchor does not show the meta-log's head.","retryable":false},
   "bundle.anchor_missing": {"status":422,"message":"A demanded anchor is not there, or not checked against a block.","retryable":false},
   "outcome.unrecorded": {"status":500,"message":"The call was made and its outcome could not be recorded. Do not retry it.","retryable":false},
+  "outcome.unknown": {"status":500,"message":"The call was sent, and nobody recorded in time what became of it.","retryable":false},
+  "outcome.late": {"status":409,"message":"The record of this call was closed as unknown before its outcome came.","retryable":false},
   "revocation.not_authorized": {"status":403,"message":"The signer has no authority over what is to be revoked.","retryable":false},
   "revocation.limit": {"status":429,"message":"This root has as many live revocations as it may have. Raise the epoch of the key instead.","retryable":false},
   "policy.version_conflict": {"status":409,"message":"The policy is not the next version.","retryable":false},

@@ -350,6 +350,18 @@ export const LIMITS = {
   sink_overlap_seconds: 604800,
   /** milliseconds. An active sink looks for news at least this often, should the log's word have been lost. */
   sink_poll_ms: 300000,
+  /** milliseconds. An intent without an outcome after this is closed as unknown: three times the longest wait for an upstream's next byte, and a gateway that lives has said something by then. */
+  audit_sweep_ms: 900000,
+  /** entries. Intents closed by one batch; the next follows at once. */
+  audit_sweep_events: 64,
+  /** entries. Events a day that tell of an id used twice; beyond, the refusals alone tell. */
+  audit_conflict_alarms: 100,
+  /** entries. A log is rotated at 2^26 entries: four levels of tiles, proofs of 26 hashes, and an auditor reads an epoch in hours. */
+  audit_epoch_entries: 67108864,
+  /** milliseconds. A log is rotated after six months (183 days), so that what was kept for its time can go by whole epochs. */
+  audit_epoch_ms: 15811200000,
+  /** milliseconds. Rows of events stay a day after they could be read from the bucket: repeats, sinks and searches of the day need none of it. */
+  audit_rows_keep_ms: 86400000,
 } as const;
 
 export type LimitName = keyof typeof LIMITS;

@@ -192,3 +192,7 @@ async function alreadyRecorded(evaluation: Evaluation, draft: Draft, cause: unkn
     first.commitments?.result === draft.commitments?.result
   );
 }
+
+/** What the caller of a call is told whose outcome is not durable: nobody could write it, or it came after its record was closed. */
+export const unrecordedCode = (cause: unknown): "outcome.unrecorded" | "outcome.late" =>
+  cause instanceof TalosError && cause.code === "outcome.late" ? cause.code : "outcome.unrecorded";

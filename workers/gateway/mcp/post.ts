@@ -17,7 +17,7 @@ import { recordDecision } from "../decision-entry.ts";
 import { type Dispatch, metaOf, prepare } from "./dispatch.ts";
 import { refuse, refuseKnown } from "./refuse.ts";
 import type { Entry } from "../record.ts";
-import { type CallRecord, type Ending, intentOf, recordIntent, recordOutcome } from "./outcome.ts";
+import { type CallRecord, type Ending, intentOf, recordIntent, recordOutcome, unrecordedCode } from "./outcome.ts";
 import { type Gate, releaseMessage } from "./release.ts";
 import { checkOrigin, openSessionId, protocolVersion, sealSessionId, serverOf } from "./session.ts";
 import { pump } from "./stream.ts";
@@ -168,7 +168,7 @@ async function endFailed(record: CallRecord, failure: TalosError, effects: boole
     return failure;
   } catch (cause) {
     if (record.unrecorded !== undefined) return record.unrecorded;
-    return new PublicError("outcome.unrecorded", { intent_id: record.intent }, { after: failure.code }, { cause });
+    return new PublicError(unrecordedCode(cause), { intent_id: record.intent }, { after: failure.code }, { cause });
   }
 }
 
@@ -199,7 +199,7 @@ async function single(dispatch: Dispatch, answer: UpstreamAnswer): Promise<Respo
     return new Response(released.text, { headers: answerHeaders(dispatch, answer, "application/json") });
   } catch (error) {
     const failure = named(error);
-    if (record === undefined || failure.code === "outcome.unrecorded") throw failure;
+    if (record === undefined || failure.code === "outcome.unrecorded" || failure.code === "outcome.late") throw failure;
     throw await endFailed(record, failure, dispatch.evaluation.decided.request!.class !== "read");
   }
 }

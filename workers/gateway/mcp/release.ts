@@ -11,7 +11,7 @@ import type { Meta } from "../events.ts";
 import { type Call, type Caller, openCall } from "./call-id.ts";
 import { shownResult } from "./lists.ts";
 import { readMessage, replaceMember, type UpstreamMessage } from "./message.ts";
-import { type CallRecord, type Ending, recordOutcome } from "./outcome.ts";
+import { type CallRecord, type Ending, recordOutcome, unrecordedCode } from "./outcome.ts";
 
 export interface Released {
   /** what to send down, or null when it may not pass */
@@ -94,12 +94,8 @@ async function recordAnswer(
     return undefined;
   } catch (cause) {
     if (record.unrecorded !== undefined) throw record.unrecorded;
-    const error = new PublicError(
-      "outcome.unrecorded",
-      { intent_id: call.intent! },
-      { server: gate.server },
-      { cause },
-    );
+    const code = unrecordedCode(cause);
+    const error = new PublicError(code, { intent_id: call.intent! }, { server: gate.server }, { cause });
     gate.evaluation.asker.config.log("error", "mcp.outcome_unrecorded", { intent: call.intent, error });
     return error;
   }
