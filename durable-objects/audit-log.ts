@@ -89,8 +89,8 @@ export class AuditLog extends DurableObject<Env> {
       next: () => this.#next(),
       forked: () => this.#publisher.state === "forked",
       find: async (id) => {
-        const found = this.#find([id]).get(id);
-        return found && { seq: found.seq, body: found.entry.body };
+        const found = this.#store.find([id]).get(id);
+        return found?.body === undefined ? undefined : { seq: found.seq, body: found.body };
       },
     });
     ctx.blockConcurrencyWhile(async () => {
@@ -152,7 +152,9 @@ export class AuditLog extends DurableObject<Env> {
   /** Why nothing new may be appended at the moment. @throws `config.incomplete` */
   #closed(nowMs: number): ErrorCode | undefined {
     if (this.#publisher.state === "forked") return "audit.forked";
-    bound(this.env, "AUDIT_TILES"); // what could never be published is not promised
+    // What could never be published, or never be shown to be the only history, is not promised.
+    bound(this.env, "AUDIT_TILES");
+    bound(this.env, "META_LOG");
     if (this.#backlogged(nowMs)) {
       this.#arm(nowMs); // an alarm that was lost must not keep the log closed
       return "audit.backlogged";
@@ -301,7 +303,7 @@ export class AuditLog extends DurableObject<Env> {
 
   /** Hand what was published to the meta-log. Another head of ours there stops the log. */
   async #hand(force: boolean): Promise<void> {
-    if (this.env.META_LOG !== undefined) await this.#handover.run(Date.now(), force);
+    await this.#handover.run(Date.now(), force);
     if (this.#handover.refused()) this.#publisher.state = "forked";
   }
 
@@ -333,7 +335,7 @@ export class AuditLog extends DurableObject<Env> {
     const projectMs = this.#outbox.waitMs() === null ? null : this.#projectAtMs - nowMs;
     const unsealed = this.#publisher.state !== "forked" && (this.#tree.sealed()?.size ?? 0) < this.#next();
     const treeMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
-    const handoverMs = this.env.META_LOG === undefined ? null : this.#handover.waitMs(nowMs);
+    const handoverMs = this.#handover.waitMs(nowMs);
     const sweepMs = this.#publisher.state === "forked" ? null : this.#sweeper.waitMs(nowMs);
     const waits = [projectMs, treeMs, handoverMs, sweepMs, this.#followers.waitMs()].filter((ms) => ms !== null);
     if (waits.length === 0) return;

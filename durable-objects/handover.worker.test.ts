@@ -143,7 +143,9 @@ describe("handing heads to the meta-log", () => {
     });
   });
 
-  it("refuses by name without the bucket's binding, instead of promising what cannot be published", async () => {
+  it("refuses by name without a binding, instead of promising what cannot be published or shown to be the only history", async () => {
+    await bind({ META_LOG: undefined });
+    expect(await log.append({ events: [event()] })).toEqual({ ok: false, code: "config.incomplete" });
     await bind({ AUDIT_TILES: undefined });
     expect(await log.append({ events: [event()] })).toEqual({ ok: false, code: "config.incomplete" });
     expect((await log.status()).next_seq).toBe(0);
