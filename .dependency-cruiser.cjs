@@ -47,8 +47,8 @@ module.exports = {
     {
       name: "services-do-not-import-each-other",
       severity: "error",
-      from: to("^workers/(gateway|audit|config|ai|admin)/"),
-      to: { path: "^workers/(gateway|audit|config|ai|admin)/", pathNot: "^workers/$1/" },
+      from: to("^workers/(gateway|audit|config|ai|admin|meta|witness)/"),
+      to: { path: "^workers/(gateway|audit|config|ai|admin|meta|witness)/", pathNot: "^workers/$1/" },
     },
     {
       name: "shipped-code-imports-no-tests",

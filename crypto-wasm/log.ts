@@ -193,6 +193,53 @@ export function signatureLine(key: NoteKey, signature: Uint8Array, timeSeconds?:
   return call(wasm.signature_line, name, cosigns, publicKey, concat([stamp, signature]));
 }
 
+// Policies, and what a witness is sent.
+
+export interface PolicyKeys {
+  /** keys of logs, as a policy writes them */
+  logs: string[];
+  /** `name`: of the key; `url`: where it takes checkpoints, empty where the policy does not say */
+  witnesses: { key: string; name: string; url: string }[];
+}
+
+/** @throws `log.policy_malformed` */
+export function policyKeys(policy: Uint8Array): PolicyKeys {
+  const keys: PolicyKeys = { logs: [], witnesses: [] };
+  for (const line of linesOf(call(wasm.policy_keys, policy))) {
+    const [kind = "", key = "", url = ""] = line.split(" ");
+    if (kind === "log") keys.logs.push(key);
+    else keys.witnesses.push({ key, name: key.slice(0, key.indexOf("+")), url });
+  }
+  return keys;
+}
+
+export interface Submission {
+  /** size of the tree that the witness knows */
+  old: number;
+  /** shows that the checkpoint extends it */
+  hashes: Uint8Array;
+  /** the signed checkpoint */
+  note: string;
+}
+
+/** @throws `log.submission_malformed` for a proof of more than 63 hashes */
+export const submission = ({ old, hashes, note }: Submission): string =>
+  call(wasm.submission, BigInt(old), hashes, note);
+
+/**
+ * What a witness was sent, unverified; `text` is the part of the note that is signed.
+ * @throws `log.submission_malformed`, `log.note_malformed`
+ */
+export function readSubmission(body: Uint8Array): Submission & { text: string } {
+  const out = call(wasm.read_submission, body);
+  const view = new DataView(out.buffer, out.byteOffset);
+  const end = 9 + HASH_BYTES * view.getUint8(8);
+  const length = view.getUint32(end);
+  const read = (from: number, to?: number) => new TextDecoder().decode(out.subarray(from, to));
+  const [text, note] = [read(end + 4, end + 4 + length), read(end + 4)];
+  return { old: Number(view.getBigUint64(0)), hashes: out.subarray(9, end), note, text };
+}
+
 // Verification.
 
 export interface Verdict extends Head {

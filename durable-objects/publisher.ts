@@ -24,6 +24,7 @@ import {
 } from "@talos/core/log";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
+import { signText } from "./note-sign.ts";
 import { equal, type PublishedHead, type SealedHead, type TreeStore } from "./tree-store.ts";
 
 /** What of R2 is used. */
@@ -254,21 +255,13 @@ export class Publisher {
 
   async #sign(origin: string, text: string): Promise<string> {
     const seed = b64uDecode(await this.#ports.seed());
-    const key = await crypto.subtle.importKey("pkcs8", pkcs8(seed), "Ed25519", false, ["sign"]);
-    const signature = new Uint8Array(await crypto.subtle.sign("Ed25519", key, utf8.encode(text)));
-    return signatureLine({ name: origin, publicKey: publicKey(seed) }, signature);
+    return signatureLine({ name: origin, publicKey: publicKey(seed) }, await signText(seed, text));
   }
 
   #fileName(path: string): string {
     const { full, partial } = this.#ports.names;
     return `${path.includes(".p/") ? partial : full}/${path}`;
   }
-}
-
-/** RFC 8410: the seed behind the fixed beginning of every Ed25519 private key. */
-function pkcs8(seed: Uint8Array): Uint8Array<ArrayBuffer> {
-  const prefix = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-  return Uint8Array.from([...prefix, ...seed]);
 }
 
 /** The host that a deployment's logs are named after. @throws `config.incomplete` without an origin of its own */

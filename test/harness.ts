@@ -99,7 +99,8 @@ export interface LogStub {
   flush(): Promise<void>;
 }
 
-interface Bundle {
+/** A script as workerd takes it. */
+export interface Bundle {
   code: string;
   /** compiled modules by the name beside which the script finds them */
   wasm: { name: string; contents: Uint8Array }[];
@@ -108,7 +109,7 @@ interface Bundle {
 const bundles = new Map<string, Promise<Bundle>>();
 
 /** The script as wrangler bundles it: one module, every wasm beside it. */
-function bundle(entry: string): Promise<Bundle> {
+export function bundle(entry: string): Promise<Bundle> {
   const made = bundles.get(entry) ?? makeBundle(entry);
   bundles.set(entry, made);
   return made;
@@ -142,6 +143,11 @@ async function makeBundle(entry: string): Promise<Bundle> {
   return { code: result.outputFiles[0]!.text, wasm: await Promise.all(wasm) };
 }
 
+export const modulesOf = ({ code, wasm }: Bundle) => [
+  { type: "ESModule" as const, path: "/index.js", contents: code },
+  ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm" as const, path: `/${name}`, contents })),
+];
+
 /** Start a Talos and wait until it serves. */
 export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
   const port = options.port ?? (await freePort());
@@ -152,10 +158,7 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
   const { code, wasm } = await bundle(options.faults === true ? "test/support/faulty-worker.ts" : "workers/index.ts");
   const probe = await bundle("test/support/log-probe.ts");
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, "wrangler.toml"));
-  const modules = [
-    { type: "ESModule" as const, path: "/index.js", contents: code },
-    ...wasm.map(({ name, contents }) => ({ type: "CompiledWasm" as const, path: `/${name}`, contents })),
-  ];
+  const modules = modulesOf({ code, wasm });
   const script = (keys: Keysets) => ({
     ...workerOptions,
     modulesRoot: "/",
@@ -277,7 +280,7 @@ function variables(options: TalosOptions, origin: string, keysets: Keysets): Rec
 }
 
 /** Processes whose parent is this one (Linux). */
-async function childPids(): Promise<number[]> {
+export async function childPids(): Promise<number[]> {
   const tasks = await readdir("/proc/self/task");
   const lists = await Promise.all(
     tasks.map((task) => readFile(`/proc/self/task/${task}/children`, "utf8").catch(() => "")),

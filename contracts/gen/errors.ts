@@ -66,6 +66,7 @@ const TABLE = {
   "log.proof_malformed": {"status":422,"message":"The proof file cannot be read.","retryable":false},
   "log.note_malformed": {"status":422,"message":"The signed note cannot be read.","retryable":false},
   "log.checkpoint_malformed": {"status":422,"message":"The checkpoint cannot be read.","retryable":false},
+  "log.submission_malformed": {"status":400,"message":"This is no checkpoint as a witness takes it.","retryable":false},
   "log.tile_malformed": {"status":422,"message":"A tile or bundle is not what its place in the tree demands.","retryable":false},
   "log.origin_unknown": {"status":422,"message":"The checkpoint is of a log that the policy does not list.","retryable":false},
   "log.inclusion_invalid": {"status":422,"message":"The entry is not in the log at this place.","retryable":false},

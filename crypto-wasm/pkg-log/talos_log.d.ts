@@ -99,6 +99,11 @@ export function leaf(entry: Uint8Array | number[]): Uint8Array;
 export function parse_tile(path: string): Float64Array;
 
 /**
+ * The keys of a policy: lines `log <key>` and `witness <key> <url>`, in its order; a url may be empty.
+ */
+export function policy_keys(policy: Uint8Array | number[]): string;
+
+/**
  * A proof file.
  */
 export function proof_file(index: bigint, hashes: Uint8Array | number[], checkpoint: string): string;
@@ -107,6 +112,11 @@ export function proof_file(index: bigint, hashes: Uint8Array | number[], checkpo
  * What a proof file says, unverified: its index, and its checkpoint's text after a line feed.
  */
 export function read_proof_file(file: Uint8Array | number[]): string;
+
+/**
+ * What a witness was sent: the old size (8 bytes), how many hashes (1), the hashes, length of the note's text (4), the note.
+ */
+export function read_submission(body: Uint8Array | number[]): Uint8Array;
 
 /**
  * The root of the tree with this right edge.
@@ -122,6 +132,11 @@ export function root_tiles(size: bigint): string;
  * The line that adds a signature to a note; a witness' signature has its time before it.
  */
 export function signature_line(name: string, cosigns: boolean, _public: Uint8Array | number[], signature: Uint8Array | number[]): string;
+
+/**
+ * What a witness is sent.
+ */
+export function submission(old: bigint, hashes: Uint8Array | number[], note: string): string;
 
 /**
  * The tile or bundle (`entries`) that stands at a place of a tree of this size; empty where it has none.
@@ -161,11 +176,14 @@ export interface InitOutput {
     readonly inclusion_tiles: (a: bigint, b: bigint) => [number, number, number, number];
     readonly leaf: (a: number, b: number) => [number, number];
     readonly parse_tile: (a: number, b: number) => [number, number, number, number];
+    readonly policy_keys: (a: number, b: number) => [number, number, number, number];
     readonly proof_file: (a: bigint, b: number, c: number, d: number, e: number) => [number, number, number, number];
     readonly read_proof_file: (a: number, b: number) => [number, number, number, number];
+    readonly read_submission: (a: number, b: number) => [number, number, number, number];
     readonly root: (a: bigint, b: number, c: number) => [number, number, number, number];
     readonly root_tiles: (a: bigint) => [number, number, number, number];
     readonly signature_line: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number, number];
+    readonly submission: (a: bigint, b: number, c: number, d: number, e: number) => [number, number, number, number];
     readonly tile_at: (a: number, b: number, c: bigint, d: bigint) => [number, number];
     readonly tiles_root: (a: bigint, b: number, c: number) => [number, number, number, number];
     readonly verifier_key: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];

@@ -19,8 +19,10 @@ use talos_log::checkpoint::Checkpoint;
 use talos_log::edge::{Edge, edge_tiles};
 use talos_log::frontier::Frontier;
 use talos_log::hash::{self, HASH_BYTES, Hash};
-use talos_log::note::{Key, Kind as KeyKind};
+use talos_log::note::{Key, Kind as KeyKind, Note};
+use talos_log::policy::Policy;
 use talos_log::proof_file::ProofFile;
+use talos_log::submission::Submission;
 use talos_log::text::push_decimal;
 use talos_log::tile::{Kind, Plan, Tile, Tiles, push_entry};
 use talos_log::verify::Pending;
@@ -358,4 +360,52 @@ pub fn finish(file: &[u8], leaf: &[u8], policy: &[u8], answers: &[u8]) -> Answer
         Ok(text)
     };
     finish().or_refuse()
+}
+
+/// The keys of a policy: lines `log <key>` and `witness <key> <url>`, in its order; a url may be empty.
+#[wasm_bindgen]
+pub fn policy_keys(policy: &[u8]) -> Answer<String> {
+    let keys = || {
+        let policy = Policy::parse(policy)?;
+        let mut text = String::new();
+        for key in &policy.logs {
+            for part in ["log ", &key.text(), "\n"] {
+                text.push_str(part);
+            }
+        }
+        for (key, url) in policy.witnesses.iter().zip(&policy.urls) {
+            let url = core::str::from_utf8(url).map_err(|_| Error::new(Code::PolicyMalformed, "an address"))?;
+            for part in ["witness ", &key.text(), " ", url, "\n"] {
+                text.push_str(part);
+            }
+        }
+        Ok(text)
+    };
+    keys().or_refuse()
+}
+
+/// What a witness is sent.
+#[wasm_bindgen]
+pub fn submission(old: u64, hashes: &[u8], note: &str) -> Answer<String> {
+    let text = || {
+        let hashes = all_hashes(hashes, Code::SubmissionMalformed)?;
+        Submission { old, hashes, note: note.as_bytes() }.text()
+    };
+    text().or_refuse()
+}
+
+/// What a witness was sent: the old size (8 bytes), how many hashes (1), the hashes, length of the note's text (4), the note.
+#[wasm_bindgen]
+pub fn read_submission(body: &[u8]) -> Answer<Vec<u8>> {
+    let read = || {
+        let submission = Submission::parse(body)?;
+        let note = Note::parse(submission.note)?;
+        let mut out = submission.old.to_be_bytes().to_vec();
+        out.push(u8::try_from(submission.hashes.len()).unwrap_or(0)); // at most 63
+        out.extend(submission.hashes.as_flattened());
+        out.extend(u32::try_from(note.text.len()).unwrap_or(0).to_be_bytes()); // at most 64 KiB
+        out.extend(submission.note);
+        Ok(out)
+    };
+    read().or_refuse()
 }

@@ -30,6 +30,8 @@ codes! {
     NoteMalformed = "log.note_malformed",
     /// A note whose text is no checkpoint.
     CheckpointMalformed = "log.checkpoint_malformed",
+    /// What is no checkpoint handed to a witness.
+    SubmissionMalformed = "log.submission_malformed",
     /// A tile, bundle or right edge of another shape than its place in the tree demands.
     TileMalformed = "log.tile_malformed",
     /// The checkpoint is of a log that the policy does not list.

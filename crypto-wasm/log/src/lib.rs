@@ -24,6 +24,7 @@ pub mod note;
 pub mod policy;
 pub mod proof;
 pub mod proof_file;
+pub mod submission;
 pub mod text;
 pub mod tile;
 pub mod verify;

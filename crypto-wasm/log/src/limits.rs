@@ -8,6 +8,10 @@ pub const NOTE_BYTES: usize = 64 * 1024;
 pub const NOTE_SIGNATURES: usize = 64;
 /// Bytes of a proof file: its note, its hashes, its extra data.
 pub const PROOF_BYTES: usize = 128 * 1024;
+/// Hashes of a proof that a witness is sent.
+pub const SUBMISSION_HASHES: usize = 63;
+/// Bytes of what a witness is sent: a note, and a line for each hash.
+pub const SUBMISSION_BYTES: usize = NOTE_BYTES + 4 * 1024;
 /// Bytes of a policy file.
 pub const POLICY_BYTES: usize = 256 * 1024;
 /// Logs, witnesses and groups of a policy, each. C2SP recommends at least 32.

@@ -16,6 +16,8 @@ pub struct Policy {
     pub logs: Vec<Key>,
     /// Keys of witnesses.
     pub witnesses: Vec<Key>,
+    /// Where each of `witnesses` takes checkpoints; empty where the file does not say.
+    pub urls: Vec<Vec<u8>>,
     members: Vec<Member>,
     /// Index into `members`; none demands no witness.
     quorum: Option<usize>,
@@ -61,7 +63,8 @@ impl Policy {
                 [] => {}
                 [first, ..] if first.starts_with(b"#") => {}
                 [b"log", key] | [b"log", key, _] => policy.log(key)?,
-                [b"witness", name, key] | [b"witness", name, key, _] => policy.witness(name, key)?,
+                [b"witness", name, key] => policy.witness(name, key, b"")?,
+                [b"witness", name, key, url] => policy.witness(name, key, url)?,
                 [b"group", name, least, of @ ..] => policy.group(name, least, of)?,
                 [b"quorum", name] => {
                     let before = quorum.replace(policy.quorum_of(name)?);
@@ -84,13 +87,14 @@ impl Policy {
         add(&mut self.logs, key)
     }
 
-    fn witness(&mut self, name: &[u8], key: &[u8]) -> Result<(), Error> {
+    fn witness(&mut self, name: &[u8], key: &[u8], url: &[u8]) -> Result<(), Error> {
         let key = read_key(key)?;
         if key.kind == Kind::Ed25519 {
             return Err(malformed("the key of a witness is of type 0x01"));
         }
         let index = self.witnesses.len();
         add(&mut self.witnesses, key)?;
+        self.urls.push(url.into());
         self.define(name, Is::Witness(index))
     }
 

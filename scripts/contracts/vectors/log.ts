@@ -289,6 +289,37 @@ const proofFiles = () =>
     ),
   );
 
+const submitted = (old: string, hashes: Uint8Array[], checkpoint: string) =>
+  `old ${old}\n${hashes.map((hash) => `${std(hash)}\n`).join("")}\n${checkpoint}`;
+const submissions = () =>
+  file(
+    "Witness",
+    "What a witness is sent: its shape. Nothing is verified.",
+    judged(
+      "body",
+      "log.submission_malformed",
+      {
+        "a first checkpoint": submitted("0", [], good),
+        "two hashes": submitted("2", [a, c], good),
+        "63 hashes": submitted("2", Array<Buffer>(63).fill(a), good),
+        "an old size beyond the checkpoint's": submitted("4", [], good),
+      },
+      {
+        empty: "",
+        "no old size": good,
+        "an old size with a zero before it": submitted("02", [], good),
+        "an old size with a sign": submitted("+2", [], good),
+        "an old size beyond 2^53": submitted("9007199254740993", [], good),
+        "two spaces": submitted(" 2", [], good),
+        "a hash of 31 bytes": submitted("2", [a.subarray(1)], good),
+        "a hash in base64url": submitted("2", [], good).replace("\n", `\n${Buffer.alloc(32, 255).toString("base64url")}\n`),
+        "64 hashes": submitted("2", Array<Buffer>(64).fill(a), good),
+        "no empty line": submitted("2", [a], "").slice(0, -1),
+        "lines that end with a carriage return": submitted("2", [a], good).replaceAll("\n", "\r\n"),
+      },
+    ),
+  );
+
 function verdicts(): VectorFile {
   const valid = (name: string, more: object = {}) => ({
     name,
@@ -344,6 +375,7 @@ export function logTexts(): [string, VectorFile][] {
     ["log/tiles", tiles()],
     ["log/bundles", bundles()],
     ["log/proof-files", proofFiles()],
+    ["log/submissions", submissions()],
     ["log/verdicts", verdicts()],
   ];
 }

@@ -5,6 +5,7 @@ use talos_log::checkpoint::Checkpoint;
 use talos_log::note::{Key, Kind, Note};
 use talos_log::policy::Policy;
 use talos_log::proof_file::ProofFile;
+use talos_log::submission::Submission;
 use talos_log::verify::Pending;
 
 use crate::verdicts::Log;
@@ -21,6 +22,7 @@ fn a_policy_evaluates_groups_of_groups() {
     }
     text += " # groups\ngroup x 2 x1 x2 x3\ngroup y any y1 y2\ngroup both all x y\nquorum both\n";
     let policy = Policy::parse(text.as_bytes()).unwrap();
+    assert_eq!(policy.urls, vec![b"https://w.example/".to_vec(); 5]);
     let met = |seen: &[usize]| policy.is_met(&|index| seen.contains(&index));
     assert!(met(&[0, 1, 3]) && met(&[1, 2, 4]) && met(&[0, 1, 2, 3, 4]));
     assert!(!met(&[]) && !met(&[0, 3]) && !met(&[0, 1, 2]) && !met(&[3, 4]));
@@ -51,6 +53,7 @@ proptest! {
             let _ = Note::parse(input);
             let _ = Policy::parse(input);
             let _ = ProofFile::parse(input);
+            let _ = Submission::parse(input);
             let _ = Pending::checkpoint(input, input);
         }
         let _ = Checkpoint::parse(&text);

@@ -7,6 +7,7 @@ use talos_log::checkpoint::Checkpoint;
 use talos_log::note::{Key, Note};
 use talos_log::policy::Policy;
 use talos_log::proof_file::ProofFile;
+use talos_log::submission::Submission;
 use talos_log::tile::{self, Tile};
 use talos_log::verify::Pending;
 use talos_log::{Error, base64};
@@ -87,6 +88,17 @@ fn bundles() {
 fn proof_files() {
     for case in cases("proof-files.json") {
         judge(&case, ProofFile::parse(text(&case, "file").as_bytes()).map(|_| ()));
+    }
+}
+
+#[test]
+fn submissions() {
+    for case in cases("submissions.json") {
+        let read = Submission::parse(text(&case, "body").as_bytes());
+        if let Ok(read) = &read {
+            assert_eq!(read.text().unwrap(), text(&case, "body"));
+        }
+        judge(&case, read.map(|_| ()));
     }
 }
 
