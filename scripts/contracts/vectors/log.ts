@@ -312,7 +312,10 @@ const submissions = () =>
         "an old size beyond 2^53": submitted("9007199254740993", [], good),
         "two spaces": submitted(" 2", [], good),
         "a hash of 31 bytes": submitted("2", [a.subarray(1)], good),
-        "a hash in base64url": submitted("2", [], good).replace("\n", `\n${Buffer.alloc(32, 255).toString("base64url")}\n`),
+        "a hash in base64url": submitted("2", [], good).replace(
+          "\n",
+          `\n${Buffer.alloc(32, 255).toString("base64url")}\n`,
+        ),
         "64 hashes": submitted("2", Array<Buffer>(64).fill(a), good),
         "no empty line": submitted("2", [a], "").slice(0, -1),
         "lines that end with a carriage return": submitted("2", [a], good).replaceAll("\n", "\r\n"),
