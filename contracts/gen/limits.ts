@@ -362,6 +362,12 @@ export const LIMITS = {
   audit_epoch_ms: 15811200000,
   /** milliseconds. Rows of events stay a day after they could be read from the bucket: repeats, sinks and searches of the day need none of it. */
   audit_rows_keep_ms: 86400000,
+  /** bytes. What a witness reads of a request: a signed note of 64 KiB, and a line for each of 63 hashes. */
+  witness_submission_bytes: 69632,
+  /** entries. Checkpoints that contradict what a witness signed, which it keeps as evidence; the first ones say it all. */
+  witness_evidence: 16,
+  /** milliseconds. Longest pause before a witness that failed is asked again: one that is back is noticed within five minutes. */
+  witness_retry_ms: 300000,
 } as const;
 
 export type LimitName = keyof typeof LIMITS;
