@@ -78,6 +78,9 @@ export interface Frontier {
 
 export const emptyFrontier = (): Frontier => extend({ size: 0, subtrees: new Uint8Array(0) }, new Uint8Array(0));
 
+/** The complete subtrees of the tree with this right edge, for {@link extend}. */
+export const edgeSubtrees = (size: number, edge: Uint8Array): Uint8Array => call(wasm.subtrees, BigInt(size), edge);
+
 /** Append leaf hashes to a frontier. */
 export function extend(from: Pick<Frontier, "size" | "subtrees">, leaves: Uint8Array): Frontier {
   const out = call(wasm.extend, BigInt(from.size), from.subtrees, leaves);

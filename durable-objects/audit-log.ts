@@ -25,9 +25,10 @@ import { Handover } from "./handover.ts";
 import { follows } from "./head-order.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
-import { type Consistency, type LogFacts, LogReads, type ProofAsk, type Proved } from "./log-reads.ts";
+import { type Consistency, type LogFacts, LogReads, type ProofAsk, type Proved, type Range } from "./log-reads.ts";
 import { entriesIn, rowsFrom } from "./log-rows.ts";
 import { LogStore, type Stored } from "./log-store.ts";
+import { LogStreams, type StreamAsk, type Streamed } from "./log-streams.ts";
 import { Outbox } from "./outbox.ts";
 import { fileNames, newOrigin, Publisher } from "./publisher.ts";
 import type { LogSlice } from "./sink-types.ts";
@@ -59,6 +60,7 @@ export class AuditLog extends DurableObject<Env> {
   readonly #handover: Handover;
   readonly #followers: Followers;
   readonly #reads: LogReads;
+  readonly #streams: LogStreams;
   #alarmMs: number | null = null;
   /** When projecting is due: while Postgres is down it waits longer than sealing does. */
   #projectAtMs = 0;
@@ -93,6 +95,8 @@ export class AuditLog extends DurableObject<Env> {
         return found?.body === undefined ? undefined : { seq: found.seq, body: found.body };
       },
     });
+    const read = (from: number, most: number) => rowsFrom(ctx.storage.sql, from, most);
+    this.#streams = new LogStreams({ read, next: () => this.#next() });
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmMs = await ctx.storage.getAlarm();
       // Nothing is promised before the bucket was seen, if it can be: rows that somebody restored would be promised anew.
@@ -175,6 +179,7 @@ export class AuditLog extends DurableObject<Env> {
     this.#store.write(events, facts, head, () => more(first_seq));
     this.#arm(nowMs);
     this.#followers.stir();
+    this.#streams.stir();
     return facts;
   }
 
@@ -191,6 +196,13 @@ export class AuditLog extends DurableObject<Env> {
     const { body, seq, facts } = found;
     const kept = this.#keyOf(facts) !== undefined;
     return { body, seq, ...(kept ? { promise: await this.#promise(found) } : {}) };
+  }
+
+  /** Those of these ids that the log has, each with its event, place and promise. */
+  async known(ids: string[]): Promise<Record<string, LoggedEvent>> {
+    const there = [...this.#store.find(ids).keys()];
+    const found = await Promise.all(there.map(async (id) => [id, await this.get(id)] as const));
+    return Object.fromEntries(found.flatMap(([id, event]) => (event === null ? [] : [[id, event]])));
   }
 
   /** The newest head that was recorded; TenantHead compares its storage with it. */
@@ -232,6 +244,18 @@ export class AuditLog extends DurableObject<Env> {
   }
   proof(ask: ProofAsk): Promise<Proved> {
     return this.#reads.proof(ask);
+  }
+
+  range(from: number, to: number): Promise<Range> {
+    return this.#reads.range(from, to);
+  }
+
+  /** The next events for a reader, waited for: log-streams.ts. */
+  stream(ask: StreamAsk): Promise<Streamed> {
+    return this.#streams.next(ask);
+  }
+  leave(stream: string): void {
+    this.#streams.leave(stream);
   }
 
   status(): LogStatus {

@@ -9,6 +9,8 @@ import {
   bundle,
   checkpointText,
   consistencyProof,
+  edgeSubtrees,
+  edgeTiles,
   inclusionProof,
   parseTile,
   proofFile,
@@ -49,6 +51,22 @@ export type Proved =
   | { ok: true; index: number; origin: string; size: number; event: string; log_proof: string }
   | NotYet
   | { ok: false; code: "audit.event_unknown" | "audit.forked" };
+
+/**
+ * What it takes to verify the leaves `from` .. `to` - 1 by themselves: the complete subtrees of the tree before them, a
+ * head that covers them, and the proof that it extends the tree that ends with them.
+ */
+export type Range =
+  | {
+      ok: true;
+      origin: string;
+      to: number;
+      size: number;
+      checkpoint: string;
+      subtrees: Uint8Array;
+      consistency: Uint8Array;
+    }
+  | NotYet;
 
 export interface LogReadsPorts {
   tree: TreeStore;
@@ -114,9 +132,32 @@ export class LogReads {
     return { ok: true, index, origin, size, event, log_proof: proofFile({ index, hashes, checkpoint: note }) };
   }
 
+  /** @param to behind the last leaf; cut to what is published */
+  async range(from: number, to: number): Promise<Range> {
+    const { tree } = this.#ports;
+    const [sealed, published] = [tree.sealed(), tree.published()];
+    if (sealed === undefined || published === undefined || published.size <= from) return notYet();
+    const { size, note: checkpoint } = published;
+    const end = Math.min(to, size);
+    const edge = concat(edgeTiles(from).map((path) => tree.tile(path)));
+    const subtrees = edgeSubtrees(from, edge);
+    const consistency = await consistencyProof(end, size, this.#read);
+    return { ok: true, origin: sealed.origin, to: end, size, checkpoint, subtrees, consistency };
+  }
+
   #published(): number {
     return this.#ports.tree.published()?.size ?? 0;
   }
 }
 
 const notYet = (): NotYet => ({ ok: false, code: "audit.not_published", retry_after_ms: SOON_MS });
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -91,7 +91,14 @@ export interface PolicyParts {
 
 /** The role that covers every tool of a registry, our own surfaces, and a server that no policy lists. */
 export function everything(tools: readonly ToolEntry[]): PolicySnapshot["roles"][number] {
-  const own = ["talos/audit.events", "talos/authorize", "talos/health.ready", "talos/sinks", "unlisted/read_file"];
+  const own = [
+    "talos/audit.append",
+    "talos/audit.events",
+    "talos/authorize",
+    "talos/health.ready",
+    "talos/sinks",
+    "unlisted/read_file",
+  ];
   const names = [...new Set([...tools.map((entry) => entry.tool), ...own])].sort();
   return {
     id: "everything",

@@ -1,8 +1,11 @@
 /** The one Worker script: every service's surfaces, the objects, and the entrypoints that they call. */
 import { auditHandlers } from "./audit/app.ts";
+import { exportHandlers } from "./audit/export.ts";
 import { logHandlers } from "./audit/log.ts";
+import { proofHandlers } from "./audit/proof.ts";
 import { auditQuery } from "./audit/query.ts";
 import { sinkHandlers } from "./audit/sinks.ts";
+import { streamHandlers } from "./audit/stream.ts";
 import { pokeAll } from "./cron.ts";
 import type { Env } from "./env.ts";
 import { authorizePort, context, gatewayHandlers, guard, tenantListed } from "./gateway/app.ts";
@@ -17,7 +20,15 @@ export { Courier } from "./audit/courier.ts";
 export { Projector } from "./audit/projector.ts";
 
 const app = surfaceApp({
-  handlers: { ...gatewayHandlers(auditQuery), ...auditHandlers(auditQuery), ...logHandlers, ...sinkHandlers },
+  handlers: {
+    ...gatewayHandlers(auditQuery),
+    ...auditHandlers(auditQuery),
+    ...logHandlers,
+    ...proofHandlers,
+    ...exportHandlers,
+    ...streamHandlers,
+    ...sinkHandlers,
+  },
   authorize: authorizePort,
   first: [context, guard],
   tenantListed,

@@ -38,6 +38,28 @@ export type TrieNodes = AnchorPiece[];
 /** Evidence that a checkpoint of the meta-log was known to a chain. Byte strings are base64 of the standard alphabet with padding, strict. What it proves is checked by the verifier. Source: contracts/spec/log.md#Proof bundle. */
 export type LogAnchor = EvmAnchor | OtsAnchor;
 
+/** Body of `audit.events.append`. */
+export interface AuditAppend {
+  /** All of them are appended, or none. */
+  events: AuditEntry[];
+}
+
+/** Where an event stands. */
+export interface AppendReceipt {
+  /** The event. */
+  event_id: Uuidv7;
+  /** Its place in the log. */
+  seq: number;
+  /** The log's promise; absent once the key that signed it was pruned. */
+  promise?: CompactJws;
+}
+
+/** Receipts in the order of the events. */
+export interface AuditAppended {
+  /** One an event. */
+  receipts: AppendReceipt[];
+}
+
 /** RFC 6962 §2.1.2. Source: contracts/spec/log.md#Tree. */
 export interface ConsistencyProof {
   /** Size of the older tree. */
@@ -46,6 +68,32 @@ export interface ConsistencyProof {
   size: number;
   /** The proof. */
   hashes: TreeHash[];
+}
+
+/** What a tenant's service says of an event; the rest is stamped. Source: contracts/spec/audit.md#Append. */
+export interface AuditEntry {
+  /** Chosen once by the caller. */
+  event_id: Uuidv7;
+  /** When it happened: at most `audit_append_past_seconds` ago, `audit_append_ahead_seconds` ahead. */
+  ts: string;
+  /** What is recorded. */
+  kind: "decision" | "intent" | "outcome";
+  /** An event that the same principal appended; an intent's is its own. */
+  correlation?: Uuidv7;
+  /** What the service calls it. */
+  audit_action: Name;
+  /** What came of it; absent on an intent. */
+  outcome?: "success" | "failure" | "denied";
+  /** What was touched. */
+  resource?: AuditResource;
+  /** What is known of the effect. */
+  effect?: AuditEffect;
+  /** Salted hashes of what is not kept; the salts are the service's. */
+  commitments?: AuditCommitments;
+  /** Scalars by name. */
+  meta: Record<string, string | number | boolean>;
+  /** Of the canonical form of this entry without this member; checked where it is there. */
+  event_hash?: Sha256Hex;
 }
 
 /** Who asked, by way of authentication. */
@@ -299,6 +347,28 @@ export interface AuditEventV2 {
   event_hash: Sha256Hex;
 }
 
+/** First line of an export. Source: contracts/spec/audit.md#Export. */
+export interface AuditExportHead {
+  /** Name of the shape. */
+  schema_id: "talos.audit_export";
+  /** Version of it. */
+  schema_version: "v1";
+  /** Of the log. */
+  origin: LogOrigin;
+  /** Place of the first leaf. */
+  from: EventIndex;
+  /** Place behind the last leaf. */
+  to: TreeSize;
+  /** A head that covers them. */
+  checkpoint: SignedNote;
+  /** Roots of the complete subtrees of the tree of `from` leaves, largest first. */
+  subtrees: TreeHash[];
+  /** Proof that the head extends the tree of `to` leaves. */
+  consistency: TreeHash[];
+  /** Where to go on; absent when nothing that was asked for is left. */
+  next?: EventIndex;
+}
+
 /** Origin of a log. */
 export type LogOrigin = string;
 
@@ -319,6 +389,12 @@ export type EventIndex = number;
 
 /** `<level>/<index>` or `entries/<index>`, with `.p/<width>` where it is partial; its segments are segments of the path. */
 export type TilePath = string;
+
+/** How far a head has come. */
+export type ProofLevel = "published" | "witnessed" | "anchored";
+
+/** Kinds of events, joined by commas. */
+export type AuditKinds = string;
 
 /** What a tenant's log is. Source: contracts/spec/audit.md#Surfaces. */
 export interface AuditLogFacts {
@@ -342,12 +418,14 @@ export interface AuditLogFacts {
   policy?: string;
 }
 
-/** Newest first by (ts, event_id). */
+/** By (ts, event_id), in the order that was asked for. */
 export interface AuditEventPage {
   /** At most `limit` records. */
   events: AuditRecord[];
   /** Asks for the next page; absent on the last. */
   next_cursor?: AuditCursor;
+  /** Asks, in the other order, for what came before this page; absent on an empty one. */
+  prev_cursor?: AuditCursor;
 }
 
 /** Payload of a promise. Source: contracts/spec/audit.md#Promise. */
@@ -400,18 +478,28 @@ export type Verdict = "allow" | "deny";
 /** A time. Milliseconds since the Unix epoch. */
 export type TimeMs = number;
 
+/** `OK`, a decision code or the code of a later refusal. */
+export type AuditCode = string;
+
+/** By (ts, event_id): the newest first, or the oldest. */
+export type AuditOrder = "newest" | "oldest";
+
 /** Filters of `audit.events.list`. Source: contracts/spec/audit.md#Projection and cursors. */
 export interface AuditQuery {
   /** From the page before; exclusive. */
   cursor?: AuditCursor;
   /** Size of the page. */
   limit?: PageSize;
+  /** Which end it begins at; `newest` when absent. */
+  order?: AuditOrder;
   /** Holder of the leaf or of the root. */
   agent?: Did;
   /** The tool. */
   tool?: ToolName;
   /** Allowed or denied. */
   decision?: Verdict;
+  /** Code of the decision. */
+  code?: AuditCode;
   /** Kind of event. */
   kind?: AuditKind;
   /** Events of one intent: its `event_id`. */
@@ -1016,6 +1104,8 @@ export interface Problem {
   retry_after_ms?: number;
   /** Of `outcome.unrecorded` and `outcome.late`: the intent. */
   intent_id?: Uuidv7;
+  /** Of the event that is at fault, among several. */
+  event_id?: Uuidv7;
   /** Of `policy.version_conflict`: the number in force. */
   policy_version?: number;
   /** The refusal, shown to a holder. */
@@ -1855,9 +1945,13 @@ export interface SurfaceDocument {
 /** The type that each schema describes, by its path below schemas/. */
 export interface SchemaTypes {
   "audit/anchor": LogAnchor;
+  "audit/append": AuditAppend;
+  "audit/appended": AuditAppended;
   "audit/consistency": ConsistencyProof;
+  "audit/entry": AuditEntry;
   "audit/event-v1": AuditEventV1;
   "audit/event-v2": AuditEventV2;
+  "audit/export-head": AuditExportHead;
   "audit/log": AuditLogFacts;
   "audit/page": AuditEventPage;
   "audit/promise": AuditPromise;

@@ -5,11 +5,12 @@
  * Source: contracts/spec/audit.md#surfaces, contracts/spec/log.md.
  */
 import { type AuditLogFacts, LIMITS, TalosError } from "@talos/contracts";
-import { b64uDecode, publicKey } from "@talos/core";
-import { bundle, bundleEntries, parseTile, TILE_WIDTH, verifierKey } from "@talos/core/log";
+import { bundle, bundleEntries, HASH_BYTES, parseTile, TILE_WIDTH } from "@talos/core/log";
 import { withinMs } from "../../durable-objects/deadline.ts";
 import type { Consistency } from "../../durable-objects/log-reads.ts";
 import { keysetsOf } from "../../durable-objects/keysets.ts";
+import { headKeys, metaKeys, metaOrigin } from "../../durable-objects/meta-key.ts";
+import { logHost } from "../../durable-objects/publisher.ts";
 import { PublicError } from "../shared/errors.ts";
 import type { AppContext, Handlers } from "../shared/ports.ts";
 import { readParameters } from "./parameters.ts";
@@ -40,19 +41,16 @@ export const logHandlers: Pick<Handlers, Name> = {
     if (old < 1 || old > size) throw new TalosError("contract.invalid", { query: "old and size" });
     const proof = await asked(async (): Promise<Consistency> => stub(c).consistency(old, size));
     if (!proof.ok) throw new PublicError(proof.code, { retry_after_ms: proof.retry_after_ms });
-    const hashes = Array.from({ length: proof.hashes.length / 32 }, (_, i) =>
-      base64(proof.hashes.subarray(i * 32, (i + 1) * 32)),
-    );
-    return c.json({ old, size, hashes });
+    return c.json({ old, size, hashes: hashesOf(proof.hashes) });
   },
 };
 
-const stub = (c: AppContext) => c.env.AUDIT_LOGS.getByName(c.get("tenant"));
+export const stub = (c: AppContext) => c.env.AUDIT_LOGS.getByName(c.get("tenant"));
 
-/** @throws `audit.query_unavailable` when the log cannot be asked */
-async function asked<T>(ask: () => Promise<T>): Promise<T> {
+/** @param waitMs how long the log itself may wait. @throws `audit.query_unavailable` when it cannot be asked */
+export async function asked<T>(ask: () => Promise<T>, waitMs = 0): Promise<T> {
   try {
-    return await withinMs(ask(), LIMITS.object_timeout_ms, "the log");
+    return await withinMs(ask(), waitMs + LIMITS.object_timeout_ms, "the log");
   } catch (cause) {
     throw new TalosError("audit.query_unavailable", {}, { cause });
   }
@@ -64,15 +62,12 @@ const notPublished = () =>
 async function facts(c: AppContext): Promise<AuditLogFacts> {
   const { origin, ...sizes } = await asked(() => stub(c).facts());
   if (origin === undefined) return { keys: [], ...sizes };
-  const keys = keysOf(c, origin);
-  const policy = [...keys.map((key) => `log ${key}\n`), "quorum none\n"].join("");
+  const keysets = keysetsOf(c.env, c.get("now_ms"));
+  // Every head key of the deployment under the log's origin: a head of before a rotation verifies too.
+  const keys = headKeys(keysets, origin);
+  const meta = await metaKeys(keysets, metaOrigin(logHost(c.env.TALOS_ORIGIN)));
+  const policy = [...[...keys, ...meta].map((key) => `log ${key}\n`), "quorum none\n"].join("");
   return { origin, keys, ...sizes, policy };
-}
-
-/** Every head key of the deployment under the log's origin: a head of before a rotation verifies too. */
-function keysOf(c: AppContext, origin: string): string[] {
-  const { head } = keysetsOf(c.env, c.get("now_ms")).purposes;
-  return head.map(({ key }) => verifierKey({ name: origin, publicKey: publicKey(b64uDecode(key)) }));
 }
 
 /** The log knows its newest head; without it the bucket does. */
@@ -125,3 +120,9 @@ async function fromBucket(c: AppContext, name: string): Promise<Uint8Array | nul
 }
 
 const base64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
+
+/** Hashes one after another, each in base64. */
+export const hashesOf = (bytes: Uint8Array): string[] =>
+  Array.from({ length: bytes.length / HASH_BYTES }, (_, i) =>
+    base64(bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)),
+  );

@@ -9,18 +9,23 @@ import { printCursor, readCursor } from "./cursor.ts";
 
 export const auditQuery: AuditQueryPort = {
   async list(env: Env, tenant: string, query: AuditQuery): Promise<AuditEventPage> {
-    const { cursor, limit = LIMITS.page_events, decision, ...filter } = query;
+    const { cursor, limit = LIMITS.page_events, decision, order, ...filter } = query;
     const wanted = {
       ...filter,
       allow: decision === undefined ? undefined : decision === "allow",
-      before: cursor === undefined ? undefined : readCursor(cursor),
+      after: cursor === undefined ? undefined : readCursor(cursor),
+      oldest: order === "oldest",
     };
     // One more than asked for tells whether there is a next page.
     const found = await searching(() => listEvents(connect(env), tenant, wanted, limit + 1));
     const page = found.slice(0, limit);
-    const last = page.at(-1);
-    if (found.length <= limit || !last) return { events: page.map(fromIndex) };
-    return { events: page.map(fromIndex), next_cursor: printCursor({ tsMs: last.ts_ms, eventId: last.event_id }) };
+    const [first, last] = [page.at(0), page.at(-1)];
+    const at = ({ ts_ms, event_id }: StoredEvent) => printCursor({ tsMs: ts_ms, eventId: event_id });
+    return {
+      events: page.map(fromIndex),
+      ...(found.length > limit && last !== undefined ? { next_cursor: at(last) } : {}),
+      ...(first === undefined ? {} : { prev_cursor: at(first) }),
+    };
   },
 
   async get(env: Env, tenant: string, eventId: string): Promise<AuditRecord> {

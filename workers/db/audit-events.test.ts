@@ -28,6 +28,7 @@ const EVENTS: AuditEventRow[] = Array.from({ length: 60 }, (_, seq) =>
     behalf_agent: seq % 10 === 2 ? ASKED : null,
     tool: seq % 2 === 0 ? "files/read" : "files/write",
     allow: seq % 4 !== 0,
+    code: seq % 4 !== 0 ? "OK" : seq % 8 === 0 ? "REVOKED" : "FORBIDDEN",
     kind: seq % 5 === 0 ? "intent" : "decision",
     correlation: seq % 5 === 0 ? eventId(seq, T) : null,
   }),
@@ -88,9 +89,10 @@ for (const kind of testDatabases()) {
       }
     });
 
-    it("finds by tool, decision, kind, correlation and time, and by all of them together", async () => {
+    it("finds by tool, decision, code, kind, correlation and time, and by all of them together", async () => {
       expect(ids(await list({ tool: "files/write" }))).toEqual(expected((e) => e.tool === "files/write"));
       expect(ids(await list({ allow: false }))).toEqual(expected((e) => e.allow === false));
+      expect(ids(await list({ code: "REVOKED" }))).toEqual(expected((e) => e.code === "REVOKED"));
       expect(ids(await list({ kind: "intent" }))).toEqual(expected((e) => e.kind === "intent"));
       expect(ids(await list({ correlation: eventId(5, T) }))).toEqual(expected((e) => e.seq === 5));
       expect(ids(await list({ from: T + 1000, to: T + 2000 }))).toEqual(
@@ -113,9 +115,9 @@ for (const kind of testDatabases()) {
       it(`pages without gap or repeat under equal times, while events arrive: ${JSON.stringify(filter)}`, async () => {
         const before = ids(await list(filter));
         const seen: string[] = [];
-        let position: EventFilter["before"];
+        let position: EventFilter["after"];
         for (;;) {
-          const page = await list({ ...filter, before: position }, 7);
+          const page = await list({ ...filter, after: position }, 7);
           seen.push(...ids(page));
           if (page.length < 7) break;
           position = { tsMs: page.at(-1)!.ts_ms, eventId: page.at(-1)!.event_id };
@@ -124,6 +126,22 @@ for (const kind of testDatabases()) {
           expect(await project(db(), TENANT, seq, [arrived])).toMatchObject({ moved: true });
         }
         expect(seen).toEqual(before);
+      });
+    }
+
+    for (const filter of [{}, { agent: PARENT }, { code: "REVOKED" }] as EventFilter[]) {
+      it(`goes back from any page to the ones before it, oldest first: ${JSON.stringify(filter)}`, async () => {
+        const all = await list(filter);
+        const oldest = await list({ ...filter, oldest: true });
+        expect(ids(oldest)).toEqual(ids(all).reverse());
+        for (const at of [0, 5, all.length - 1]) {
+          const { ts_ms, event_id } = all[at]!;
+          const after = { tsMs: ts_ms, eventId: event_id };
+          expect(ids(await list({ ...filter, oldest: true, after }))).toEqual(ids(all.slice(0, at)).reverse());
+          expect(ids(await list({ ...filter, oldest: true, after }, 3))).toEqual(
+            ids(all.slice(Math.max(0, at - 3), at)).reverse(),
+          );
+        }
       });
     }
 
@@ -140,15 +158,50 @@ for (const kind of testDatabases()) {
       expect(await listEvents(db(), "nobody", {}, 200)).toEqual([]);
     });
 
-    it("reads a page along an index, without sorting the tenant's whole record", async () => {
-      const plan = await db().sql.transaction((sql) => [
-        sql`SET LOCAL enable_seqscan = off`,
-        sql`EXPLAIN SELECT seq FROM audit_event WHERE tenant = ${TENANT} AND tool = 'files/read'
-            ORDER BY ts_ms DESC, event_id DESC LIMIT 50`,
-      ]);
-      const text = plan[1]!.map((line) => Object.values(line)[0]).join("\n");
-      expect(text).toMatch(/Index Scan Backward/);
-      expect(text).not.toMatch(/^\s*(->)?\s*Sort/m);
+    describe("of a record in which what is asked for is rare", () => {
+      const MANY = "many";
+      beforeAll(async () => {
+        await db()
+          .sql`INSERT INTO audit_event (log_id, seq, ts_ms, tenant, event_id, kind, correlation, agent, root_agent,
+            behalf_agent, tool, allow, code, leaf_hash, body)
+          SELECT ${MANY}, n, ${T}::bigint + n, ${MANY}, gen_random_uuid(), CASE WHEN rare THEN 'key' ELSE 'intent' END,
+            gen_random_uuid(), CASE WHEN rare THEN ${CHILD} ELSE ${PARENT} END, CASE WHEN rare THEN ${CHILD} END,
+            CASE WHEN rare THEN ${CHILD} END, CASE WHEN rare THEN 'files/rare' ELSE 'files/read' END, NOT rare,
+            CASE WHEN rare THEN 'REVOKED' ELSE 'OK' END, 'x', '{}'
+          FROM (SELECT n, n % 200 = 0 AS rare FROM generate_series(0, 19999) AS n) AS numbers`;
+        await db().sql`ANALYZE audit_event`;
+      });
+
+      it.each([
+        ["newest", "", "tenant_ts_ms_event_id"],
+        ["agent", "AND agent = 'did:web:child.example'", "tenant_agent_ts_ms"],
+        ["root agent", "AND root_agent = 'did:web:child.example'", "tenant_root_agent_ts_ms"],
+        ["the one asked for", "AND behalf_agent = 'did:web:child.example'", "tenant_behalf_agent_ts_ms"],
+        ["tool", "AND tool = 'files/rare'", "tenant_tool_ts_ms"],
+        ["decision", "AND allow = false", "tenant_allow_ts_ms"],
+        ["code", "AND code = 'REVOKED'", "tenant_code_ts_ms"],
+        ["kind", "AND kind = 'key'", "tenant_kind_ts_ms"],
+      ])("reads a page along its index, either way, without sorting: %s", async (_, filter, index) => {
+        for (const way of ["DESC", "ASC"]) {
+          const [plan] = await db().sql.transaction((sql) => [
+            sql.query(`EXPLAIN SELECT seq FROM audit_event WHERE tenant = '${MANY}' ${filter}
+              ORDER BY ts_ms ${way}, event_id ${way} LIMIT 50`),
+          ]);
+          const text = plan!.map((line) => Object.values(line)[0]).join("\n");
+          expect(text).toMatch(new RegExp(`Index Scan ${way === "DESC" ? "Backward " : ""}using \\w*${index}`));
+          expect(text).not.toMatch(/^\s*(->)?\s*Sort|Filter:|Seq Scan/m);
+        }
+      });
+
+      it("finds one event, and one intent's events, along an index", async () => {
+        for (const column of ["event_id", "correlation"]) {
+          const plan = await db().sql.query(`EXPLAIN SELECT seq FROM audit_event
+            WHERE tenant = '${MANY}' AND ${column} = '${eventId(5, T)}'`);
+          const text = plan.map((line) => Object.values(line)[0]).join("\n");
+          expect(text).toMatch(new RegExp(`tenant_${column}_idx`));
+          expect(text).not.toMatch(/Seq Scan/);
+        }
+      });
     });
   });
 }

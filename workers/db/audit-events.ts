@@ -1,6 +1,6 @@
 /** Table `audit_event`: the search. Every query names its tenant first. */
 import type { AuditEventV2 } from "@talos/contracts";
-import { and, desc, eq, gte, lt, type SQL, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gte, lt, type SQL, sql } from "drizzle-orm";
 import { type PgColumn, union } from "drizzle-orm/pg-core";
 import type { Database } from "./client.ts";
 import { auditEvent } from "./schema.ts";
@@ -10,14 +10,17 @@ export interface EventFilter {
   agent?: string | undefined;
   tool?: string | undefined;
   allow?: boolean | undefined;
+  code?: string | undefined;
   kind?: AuditEventV2["kind"] | undefined;
   correlation?: string | undefined;
   /** not before */
   from?: number | undefined;
   /** before */
   to?: number | undefined;
-  /** strictly older than this event */
-  before?: { tsMs: number; eventId: string } | undefined;
+  /** strictly behind this event, in the order of the list */
+  after?: { tsMs: number; eventId: string } | undefined;
+  /** oldest first instead of newest first */
+  oldest?: boolean | undefined;
 }
 
 /** What is kept of an event beside the columns that find it. */
@@ -36,9 +39,12 @@ const COLUMNS = {
   leaf_hash: auditEvent.leaf_hash,
   body: auditEvent.body,
 };
-const NEWEST_FIRST = [desc(auditEvent.ts_ms), desc(auditEvent.event_id)] as const;
+const ORDERS = {
+  newest: { by: [desc(auditEvent.ts_ms), desc(auditEvent.event_id)], merged: sql`ts_ms DESC, event_id DESC` },
+  oldest: { by: [asc(auditEvent.ts_ms), asc(auditEvent.event_id)], merged: sql`ts_ms, event_id` },
+} as const;
 
-/** At most `limit` events of a tenant, newest first by (`ts_ms`, `event_id`). */
+/** At most `limit` events of a tenant by (`ts_ms`, `event_id`), newest first or oldest first. */
 export async function listEvents(
   { db }: Database,
   tenant: string,
@@ -46,18 +52,19 @@ export async function listEvents(
   limit: number,
 ): Promise<StoredEvent[]> {
   const rest = conditions(filter);
+  const order = ORDERS[filter.oldest === true ? "oldest" : "newest"];
   const branch = (who?: SQL) =>
     db
       .select(COLUMNS)
       .from(auditEvent)
       .where(and(eq(auditEvent.tenant, tenant), who, ...rest))
-      .orderBy(...NEWEST_FIRST)
+      .orderBy(...order.by)
       .limit(limit);
   if (filter.agent === undefined) return branch();
   // One branch a column, each along its own index and no longer than a page; OR would read and sort the whole tenant.
   const is = (column: PgColumn) => branch(eq(column, filter.agent!));
   return union(is(auditEvent.agent), is(auditEvent.root_agent), is(auditEvent.behalf_agent))
-    .orderBy(sql`ts_ms DESC, event_id DESC`)
+    .orderBy(order.merged)
     .limit(limit);
 }
 
@@ -80,13 +87,16 @@ function conditions(filter: EventFilter): SQL[] {
   const found: SQL[] = [];
   if (filter.tool !== undefined) found.push(eq(auditEvent.tool, filter.tool));
   if (filter.allow !== undefined) found.push(eq(auditEvent.allow, filter.allow));
+  if (filter.code !== undefined) found.push(eq(auditEvent.code, filter.code));
   if (filter.kind !== undefined) found.push(eq(auditEvent.kind, filter.kind));
   if (filter.correlation !== undefined) found.push(eq(auditEvent.correlation, filter.correlation));
   if (filter.from !== undefined) found.push(gte(auditEvent.ts_ms, filter.from));
   if (filter.to !== undefined) found.push(lt(auditEvent.ts_ms, filter.to));
-  if (filter.before) {
-    const { tsMs, eventId } = filter.before;
-    found.push(sql`(${auditEvent.ts_ms}, ${auditEvent.event_id}) < (${tsMs}::bigint, ${eventId}::uuid)`);
+  if (filter.after) {
+    const { tsMs, eventId } = filter.after;
+    const key = sql`(${auditEvent.ts_ms}, ${auditEvent.event_id})`;
+    const given = sql`(${tsMs}::bigint, ${eventId}::uuid)`;
+    found.push(filter.oldest === true ? sql`${key} > ${given}` : sql`${key} < ${given}`);
   }
   return found;
 }

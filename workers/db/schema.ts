@@ -219,6 +219,10 @@ export const auditEvent = pgTable(
       .where(sql`${table.behalf_agent} IS NOT NULL`),
     index("audit_event_by_tool").on(table.tenant, table.tool, table.ts_ms, table.event_id),
     index("audit_event_by_decision").on(table.tenant, table.allow, table.ts_ms, table.event_id),
+    index("audit_event_by_code")
+      .on(table.tenant, table.code, table.ts_ms, table.event_id)
+      .where(sql`${table.code} IS NOT NULL`),
+    index("audit_event_by_kind").on(table.tenant, table.kind, table.ts_ms, table.event_id),
     index("audit_event_by_correlation").on(table.tenant, table.correlation),
   ],
 );

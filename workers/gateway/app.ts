@@ -1,17 +1,18 @@
 /** The gateway as the router mounts it: its handlers, and the port behind which other services' surfaces run. */
-import { SURFACES, type SurfaceName } from "@talos/contracts";
+import { LIMITS, SURFACES, type SurfaceName } from "@talos/contracts";
 import type { MiddlewareHandler } from "hono";
 import { complete } from "../shared/answer.ts";
 import { logger } from "../shared/log.ts";
 import type { AppContext, AppEnv, AuditQueryPort, AuthorizePort, Handlers } from "../shared/ports.ts";
 import { redactor } from "../shared/redact.ts";
 import { newId, readBody, readHeaders, requireMediaType } from "../shared/request.ts";
-import { decide, partsOf, pass, release } from "./authorize.ts";
+import { decide, partsOf, pass, release, stillAllowed } from "./authorize.ts";
 import { configOf } from "./config.ts";
 import { counters } from "./counters.ts";
 import { authorizeBatch, authorizeOne, refuse } from "./decisions.ts";
 import { decisionEntry, recordDecision } from "./decision-entry.ts";
 import type { Meta } from "./events.ts";
+import { appendEntries } from "./entries.ts";
 import { live, readiness } from "./health.ts";
 import { mcpDelete, mcpGet } from "./mcp/listen.ts";
 import { mcpPost } from "./mcp/post.ts";
@@ -21,7 +22,7 @@ import { getHead, putPolicy, revoke } from "./tenant.ts";
 import { evaluation, evaluations } from "./third-party.ts";
 import { didJson, keyDirectory, openapiJson } from "./well-known.ts";
 
-type Own = Omit<Handlers, `audit.${string}` | `sinks.${string}`>;
+type Own = Omit<Handlers, `audit.${string}` | `sinks.${string}`> & Pick<Handlers, "audit.events.append">;
 
 export function gatewayHandlers(query: AuditQueryPort): Own {
   return {
@@ -38,6 +39,7 @@ export function gatewayHandlers(query: AuditQueryPort): Own {
     "revocations.create": revoke,
     "head.get": getHead,
     "policy.put": putPolicy,
+    "audit.events.append": appendEntries,
     "mcp.post": mcpPost,
     "mcp.get": mcpGet,
     "mcp.delete": mcpDelete,
@@ -46,6 +48,9 @@ export function gatewayHandlers(query: AuditQueryPort): Own {
 
 /** Surfaces that record their own events, item by item. */
 const RECORDS_ITSELF = new Set<SurfaceName>(["authzen.evaluation", "authzen.evaluations"]);
+
+/** Surfaces whose answer goes on. */
+const LASTING = new Set<SurfaceName>(["audit.stream"]);
 
 /** Surfaces of ours behind a grant that do more than read. */
 const CHANGES = new Set(
@@ -68,11 +73,15 @@ export const authorizePort: AuthorizePort = {
     const { request } = SURFACES[name];
     if (request !== null) requireMediaType(c.req.raw, request.media_type);
     const body = await readBody(c.req.raw);
-    const evaluation = await decide(c, partsOf(c, name, body, c.get("tenant")));
+    // A stream stays in flight like a call.
+    const slot = { id: c.get("request_id"), ttl_ms: LIMITS.gate_slot_ttl_ms };
+    const options = LASTING.has(name) ? { slot: () => slot } : {};
+    const evaluation = await decide(c, partsOf(c, name, body, c.get("tenant")), options);
     try {
       if (!evaluation.decided.decision.allow) await refuse(c, evaluation);
       pass(c, evaluation);
       c.set("body", body);
+      c.set("still", () => stillAllowed(evaluation));
       const facts = evaluation.decided.request!;
       const { decision } = evaluation.decided;
       if (CHANGES.has(name)) {
@@ -86,7 +95,9 @@ export const authorizePort: AuthorizePort = {
       if (RECORDS_ITSELF.has(name)) return;
       await recordDecision(c, evaluation, { decision, facts, status: c.res.status, meta: named(c) });
     } finally {
-      release(evaluation);
+      const lasting = c.get("lasting");
+      if (lasting === undefined) release(evaluation);
+      else c.executionCtx.waitUntil(lasting.finally(() => release(evaluation)));
     }
   },
 };

@@ -3,7 +3,7 @@
  * against a head asked just now. A refusal of somebody unauthenticated is counted; everything else comes back to the
  * caller, who records it. Source: contracts/spec/capability.md#decision, contracts/spec/in-force.md#head.
  */
-import { type Decision, type SurfaceName, TalosError } from "@talos/contracts";
+import { type Decision, LIMITS, type SurfaceName, TalosError } from "@talos/contracts";
 import {
   type Began,
   begin,
@@ -184,6 +184,16 @@ export async function again(evaluation: Evaluation, ask: boolean): Promise<Decid
  */
 export function withFacts(later: Decided, before: Decided): Decided {
   return later.request === undefined && before.request !== undefined ? { ...later, request: before.request } : later;
+}
+
+/**
+ * Whether what was let pass would pass now, by what is in force at the latest `head_refresh_ms` ago.
+ * @throws the code of a decision that no longer allows; `REVOCATION_STALE` when nothing fresh enough is at hand
+ */
+export async function stillAllowed(evaluation: Evaluation): Promise<void> {
+  if (Date.now() - evaluation.generation.asOfMs > LIMITS.head_refresh_ms) await tryRefresh(evaluation.asker);
+  const { decision } = await again(evaluation, false);
+  if (!decision.allow) throw refusal(decision, true);
 }
 
 const RANK: Record<ToolClass, number> = { read: 0, write: 1, destructive: 2, pay: 3 };

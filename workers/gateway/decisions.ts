@@ -118,8 +118,8 @@ async function withReceipt(
   decision: Decision,
   event: Entry,
 ): Promise<Response> {
-  const [promise] = await append(evaluation.asker, [event], 1);
-  c.set("promise", promise!);
+  const { promises } = await append(evaluation.asker, [event], 1);
+  c.set("promise", promises[0]!);
   return answer(c, evaluation, decision, await receiptOf(evaluation, facts, decision, event.event_id));
 }
 

@@ -36,10 +36,14 @@ export function entryOf(draft: Draft, salts: Readonly<Record<string, Uint8Array>
 /**
  * Append durably.
  * @param promises of how many of the events, from the first, the caller has a use for the promise
- * @returns so many promises (JWS), in order
+ * @returns so many promises (JWS) in order, and the place of every event
  * @throws `audit.unavailable` when the log cannot be asked; what the log itself answers
  */
-export async function append(asker: Asker, entries: Entry[], promises: number): Promise<string[]> {
+export async function append(
+  asker: Asker,
+  entries: Entry[],
+  promises: number,
+): Promise<{ promises: string[]; seqs: number[] }> {
   counters.log_appends += 1;
   const events = entries.some(({ salts }) => salts !== undefined) ? entries : encodeBatch(entries);
   let answer: Awaited<ReturnType<ReturnType<Asker["env"]["AUDIT_LOGS"]["getByName"]>["append"]>>;
@@ -53,7 +57,7 @@ export async function append(asker: Asker, entries: Entry[], promises: number): 
     throw new TalosError("audit.unavailable", { tenant: asker.tenant }, { cause });
   }
   if (!answer.ok) throw new TalosError(codeOr(answer.code, "audit.unavailable"), { tenant: asker.tenant });
-  return answer.promises;
+  return { promises: answer.promises, seqs: answer.seqs };
 }
 
 /** Pauses before a failed flush is tried again, ms. */

@@ -12,6 +12,8 @@ export interface Shown {
   retry_after_ms?: number;
   /** id of the durable intent of a call whose fate the caller must look up */
   intent_id?: string;
+  /** the event at fault, among several */
+  event_id?: string;
   /** the version in force, for a publisher whose number is not the next */
   policy_version?: number;
   /** methods of a 405 */
@@ -78,7 +80,7 @@ const shownOf = (error: TalosError): Shown => (error instanceof PublicError ? er
 
 /** What both forms of an error body share. */
 function facts(error: TalosError, requestId: string): Record<string, unknown> {
-  const { decision, retry_after_ms, intent_id, policy_version } = shownOf(error);
+  const { decision, retry_after_ms, intent_id, event_id, policy_version } = shownOf(error);
   const seconds = retryAfter(error);
   return {
     code: error.code,
@@ -86,6 +88,7 @@ function facts(error: TalosError, requestId: string): Record<string, unknown> {
     retryable: ERRORS[error.code].retryable,
     ...(decision === undefined ? {} : { decision }),
     ...(intent_id === undefined ? {} : { intent_id }),
+    ...(event_id === undefined ? {} : { event_id }),
     ...(policy_version === undefined ? {} : { policy_version }),
     ...(seconds === undefined ? {} : { retry_after_ms: retry_after_ms ?? seconds * 1_000 }),
   };

@@ -29,6 +29,10 @@ export interface Vars {
   /** the bytes of the body, as they were decided on */
   body?: Uint8Array;
   decision: Decision;
+  /** set there too: decides again, as of now. @throws the code of a decision that no longer allows */
+  still: () => Promise<void>;
+  /** set by a handler whose answer goes on after it: what was decided is held, and stays in flight, until this settles */
+  lasting?: Promise<void>;
   /** on answers to an authenticated caller: `talos-class`, `talos-intent`, `talos-promise` */
   tool_class?: ToolClass;
   intent_id?: string;

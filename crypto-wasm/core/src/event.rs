@@ -135,13 +135,14 @@ pub(crate) fn seal_printed(
     Ok(Sealed { event_id: event_id.to_owned(), body, event_hash, leaf_hash })
 }
 
-/// `meta` with only the names that the surface allows, and what was taken out.
+/// `meta` with only the names that the surface allows (`*`: any), and what was taken out.
 fn allowed(meta: &[(String, Value)], allow: &[&str]) -> Result<Vec<(String, Value)>, Error> {
     let mut kept = Vec::with_capacity(meta.len());
     let mut removed = Vec::new();
+    let any = matches!(allow, ["*"]);
     for (name, value) in meta {
         // Whoever writes the event must not be able to claim that nothing, or something else, was removed.
-        if !allow.contains(&name.as_str()) || name == REDACTED || name == REDACTED_KEYS {
+        if !(any || allow.contains(&name.as_str())) || name == REDACTED || name == REDACTED_KEYS {
             removed.push(name.as_str());
             continue;
         }

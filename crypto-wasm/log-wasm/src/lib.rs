@@ -106,6 +106,12 @@ pub fn root(size: u64, edge: &[u8]) -> Answer<Vec<u8>> {
     Edge::new(size, edge).map(|edge| edge.root().to_vec()).or_refuse()
 }
 
+/// The frontier of the tree with this right edge.
+#[wasm_bindgen]
+pub fn subtrees(size: u64, edge: &[u8]) -> Answer<Vec<u8>> {
+    Edge::new(size, edge).map(|edge| edge.subtrees().into_flattened()).or_refuse()
+}
+
 /// Append leaf hashes to a frontier: the new root, then the new frontier.
 #[wasm_bindgen]
 pub fn extend(size: u64, frontier: &[u8], leaves: &[u8]) -> Answer<Vec<u8>> {

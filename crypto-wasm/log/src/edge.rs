@@ -108,6 +108,12 @@ impl Edge {
     /// The root of the tree.
     #[must_use]
     pub fn root(&self) -> Hash {
+        frontier::fold(&self.subtrees())
+    }
+
+    /// The roots of the complete subtrees, largest first: what a [`frontier::Frontier`] goes on from.
+    #[must_use]
+    pub fn subtrees(&self) -> Vec<Hash> {
         let mut subtrees = Vec::new();
         for hashes in self.levels.iter().rev() {
             let mut rest = hashes.as_slice();
@@ -117,6 +123,6 @@ impl Edge {
                 rest = after;
             }
         }
-        frontier::fold(&subtrees)
+        subtrees
     }
 }

@@ -18,11 +18,21 @@ const encoder = new TextEncoder();
 /** An object that was moved or restarted answers again within this. */
 const SECOND_TRY_MS = 100;
 
-/** Id of the one final outcome of an intent: the same time, and random bits that the intent's id determines. */
+/** What final outcomes' ids have behind the time: whoever else chooses ids may not choose one of these. */
+const FINAL = [0xff, 0xff, 0xff, 0xff];
+const FINAL_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7fff-bfff-[0-9a-f]{12}$/;
+
+/**
+ * Id of the one final outcome of an intent: the same time, a mark, and 48 bits that the intent's id determines. Anyone who
+ * knows the intent knows this id; the mark keeps it out of the hands of those who append events of their own.
+ */
 export function finalOutcomeId(intent: string): string {
   const ms = Number.parseInt(intent.replaceAll("-", "").slice(0, 12), 16);
-  return uuidv7(ms, sha256(encoder.encode(`talos-outcome-1 ${intent}`)).slice(0, 10));
+  const bits = sha256(encoder.encode(`talos-outcome-1 ${intent}`)).slice(0, 6);
+  return uuidv7(ms, Uint8Array.from([...FINAL, ...bits]));
 }
+
+export const isFinalOutcomeId = (id: string): boolean => FINAL_ID.test(id);
 
 /** Commitment to a value: over its canonical form, or over its bytes where it has none. */
 export function commitTo(salt: Uint8Array, text: string): string {
@@ -86,8 +96,8 @@ export async function intentOf(record: CallRecord): Promise<Entry> {
  */
 export async function recordIntent(record: CallRecord, intent: Entry): Promise<void> {
   try {
-    const [promise] = await append(record.evaluation.asker, [intent], 1);
-    intended(record, promise!);
+    const { promises } = await append(record.evaluation.asker, [intent], 1);
+    intended(record, promises[0]!);
   } catch (error) {
     record.unrecorded = named(error);
     throw error;
@@ -108,8 +118,8 @@ function intended(record: CallRecord, promise: string): void {
  */
 async function recordBoth(record: CallRecord, intent: Entry, outcome: Entry): Promise<boolean> {
   try {
-    const [promise] = await append(record.evaluation.asker, [intent, outcome], 1);
-    intended(record, promise!);
+    const { promises } = await append(record.evaluation.asker, [intent, outcome], 1);
+    intended(record, promises[0]!);
     return true;
   } catch (error) {
     if (!(error instanceof TalosError)) throw error;

@@ -5,8 +5,7 @@
  */
 import { LIMITS, TalosError } from "@talos/contracts";
 import { named, rpcErrorText } from "../../shared/errors.ts";
-import { again, refusal } from "../authorize.ts";
-import { tryRefresh } from "../in-force.ts";
+import { refusal, stillAllowed } from "../authorize.ts";
 import { type Gate, releaseMessage } from "./release.ts";
 import { printSse, type SseEvent, SseParser, SseTooLarge } from "./sse.ts";
 import { readOrTick } from "./upstream.ts";
@@ -114,7 +113,7 @@ async function forward(
     const now = Date.now();
     if (now >= expiryMs(ask)) throw refusal({ allow: false, code: "EXPIRED" }, true);
     if (now >= nextCheck) {
-      await recheckStream(ask);
+      await stillAllowed(ask.gate.evaluation);
       nextCheck = Date.now() + LIMITS.sse_recheck_ms;
     }
     if (now >= nextPing) {
@@ -134,14 +133,6 @@ async function forward(
 }
 
 const expiryMs = (ask: StreamAsk): number => ask.gate.evaluation.decided.request!.not_after * 1_000;
-
-/** @throws the code of a decision that no longer allows; `REVOCATION_STALE` when nothing fresh enough is at hand */
-async function recheckStream({ gate }: StreamAsk): Promise<void> {
-  const { evaluation } = gate;
-  if (Date.now() - evaluation.generation.asOfMs > LIMITS.head_refresh_ms) await tryRefresh(evaluation.asker);
-  const { decision } = await again(evaluation, false);
-  if (!decision.allow) throw refusal(decision, true);
-}
 
 async function send(
   ask: StreamAsk,

@@ -1,0 +1,2 @@
+CREATE INDEX "audit_event_by_code" ON "audit_event" USING btree ("tenant","code","ts_ms","event_id") WHERE "audit_event"."code" IS NOT NULL;--> statement-breakpoint
+CREATE INDEX "audit_event_by_kind" ON "audit_event" USING btree ("tenant","kind","ts_ms","event_id");
