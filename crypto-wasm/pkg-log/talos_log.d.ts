@@ -139,6 +139,11 @@ export function signature_line(name: string, cosigns: boolean, _public: Uint8Arr
 export function submission(old: bigint, hashes: Uint8Array | number[], note: string): string;
 
 /**
+ * The frontier of the tree with this right edge.
+ */
+export function subtrees(size: bigint, edge: Uint8Array | number[]): Uint8Array;
+
+/**
  * The tile or bundle (`entries`) that stands at a place of a tree of this size; empty where it has none.
  */
 export function tile_at(entries: boolean, level: number, index: bigint, size: bigint): string;
@@ -184,6 +189,7 @@ export interface InitOutput {
     readonly root_tiles: (a: bigint) => [number, number, number, number];
     readonly signature_line: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number, number];
     readonly submission: (a: bigint, b: number, c: number, d: number, e: number) => [number, number, number, number];
+    readonly subtrees: (a: bigint, b: number, c: number) => [number, number, number, number];
     readonly tile_at: (a: number, b: number, c: bigint, d: bigint) => [number, number];
     readonly tiles_root: (a: bigint, b: number, c: number) => [number, number, number, number];
     readonly verifier_key: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];

@@ -707,6 +707,25 @@ export function submission(old, hashes, note) {
 }
 
 /**
+ * The frontier of the tree with this right edge.
+ * @param {bigint} size
+ * @param {Uint8Array | number[]} edge
+ * @returns {Uint8Array}
+ */
+export function subtrees(size, edge) {
+    const val2 = BigInt.asIntN(64, size);
+    const ptr0 = passArray8ToWasm0(edge, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    const ret = wasm.subtrees(val2, ptr0, len0);
+    if (ret[3]) {
+        throw takeFromExternrefTable0(ret[2]);
+    }
+    var v3 = getArrayU8FromWasm0(ret[0], ret[1]).slice();
+    wasm.__wbindgen_free(ret[0], ret[1] * 1, 1);
+    return v3;
+}
+
+/**
  * The tile or bundle (`entries`) that stands at a place of a tree of this size; empty where it has none.
  * @param {boolean} entries
  * @param {number} level

@@ -28,6 +28,7 @@ export const root: (a: bigint, b: number, c: number) => [number, number, number,
 export const root_tiles: (a: bigint) => [number, number, number, number];
 export const signature_line: (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => [number, number, number, number];
 export const submission: (a: bigint, b: number, c: number, d: number, e: number) => [number, number, number, number];
+export const subtrees: (a: bigint, b: number, c: number) => [number, number, number, number];
 export const tile_at: (a: number, b: number, c: bigint, d: bigint) => [number, number];
 export const tiles_root: (a: bigint, b: number, c: number) => [number, number, number, number];
 export const verifier_key: (a: number, b: number, c: number, d: number, e: number) => [number, number, number, number];
