@@ -9,15 +9,7 @@
  * Source: contracts/spec/webhooks.md.
  */
 import { DurableObject } from "cloudflare:workers";
-import {
-  LIMITS,
-  type SinkAttempt,
-  type SinkDeadLetter,
-  type SinkReplay,
-  type SinkRotate,
-  type SinkUpdate,
-  TalosError,
-} from "@talos/contracts";
+import { LIMITS, type SinkAttempt, type SinkReplay, type SinkRotate, type SinkUpdate } from "@talos/contracts";
 import { b64uEncode } from "@talos/core";
 import { withinMs } from "./deadline.ts";
 import type { Env } from "./env.ts";
@@ -25,16 +17,15 @@ import type { Heard } from "./followers.ts";
 import { keysetsOf } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
 import type { LogRow } from "./log-rows.ts";
-import { eventBody, type Leaf, leafOf, ownBody, selects } from "./sink-event.ts";
-import { breakerMs, pauseMs } from "./sink-schedule.ts";
-import { newKey, type Signer, shownAgain, signedHeaders, signerOf } from "./sink-secrets.ts";
+import { clearFailures, type Next, note, settle } from "./sink-attempt.ts";
+import { eventBody, leafOf, ownBody, selects } from "./sink-event.ts";
+import { newKey, shownAgain } from "./sink-secrets.ts";
+import { SecretLost, SinkSender } from "./sink-sender.ts";
 import { SinkStore, type SinkState } from "./sink-store.ts";
 import type * as Rpc from "./sink-types.ts";
 
 /** One run works at most this long, well below an alarm's 15 minutes; the rest is the next run's. */
 const RUN_MS = 60_000;
-/** Beyond the receiver's own time, for the way there. */
-const COURIER_MS = LIMITS.sink_timeout_ms + 5_000;
 /** While the log, the courier or our own configuration is missing, which is not the receiver's fault. */
 const OWN_FAULT_MS = 5_000;
 const DAY_S = 86_400;
@@ -42,23 +33,18 @@ const DAY_S = 86_400;
 const UNKNOWN = { ok: false, code: "sink.unknown" } as const;
 const refused = (code: Rpc.Refused["code"]): Rpc.Refused => ({ ok: false, code });
 
-/** What there is to send, and where it stands. */
-interface Next {
-  row: LogRow;
-  leaf: Leaf;
-  /** of a dead letter: attempts so far */
-  letter?: number;
-}
-
 export class WebhookSink extends DurableObject<Env> {
   readonly #store: SinkStore;
-  readonly #signers = new Map<string, Signer>();
+  readonly #sender: SinkSender;
   #ahead: LogRow[] = [];
   #running: Promise<void> | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new SinkStore(ctx.storage);
+    // The Worker's own entrypoint, by its name: what may be called from here is decided in one place.
+    const courier = () => (this.ctx.exports as unknown as { Courier: Rpc.CourierPort }).Courier;
+    this.#sender = new SinkSender({ name: () => this.#name(), store: this.#store, env, courier });
     ctx.blockConcurrencyWhile(async () => this.#store.open());
   }
 
@@ -112,7 +98,7 @@ export class WebhookSink extends DurableObject<Env> {
     const state = this.#store.state();
     if (state === undefined) return UNKNOWN;
     const last = this.#answer(state);
-    this.#signers.clear();
+    this.#sender.forget();
     this.#ahead = [];
     await this.#store.drop();
     return last;
@@ -313,89 +299,16 @@ export class WebhookSink extends DurableObject<Env> {
       const state = this.#store.state();
       if (state === undefined) return;
       const facts = { what: "event" as const, seq: row.seq, webhook_id: row.event_id, attempt };
-      const made = this.#note(state, facts, posted);
+      const made = note(this.#store, state, facts, posted);
       if (state.epoch === epoch && state.status === "active") this.#settle(state, next, made, posted);
       this.#store.save(state);
     });
   }
 
-  /** What an attempt means for the cursor, the dead letters and the breaker. */
-  #settle(state: SinkState, { row, leaf, letter }: Next, made: SinkAttempt, posted: Rpc.Posted): void {
-    const nowMs = made.time_ms;
-    const { seq } = row;
-    const goOn = (): void => {
-      if (letter !== undefined) return;
-      if (this.#ahead[0]?.seq === seq) this.#ahead.shift();
-      Object.assign(state, { cursor: seq + 1, prev: seq, attempts: 0 });
-      delete state.next_attempt_ms;
-    };
-    if (made.ok) {
-      if (letter !== undefined) this.#store.unbury(seq);
-      goOn();
-      return;
-    }
-    if (made.status === 410) {
-      this.#disable(state, "gone");
-      return;
-    }
-    const kind = (leaf.kind ?? "decision") as SinkDeadLetter["kind"];
-    const failed = {
-      ...(made.status === undefined ? {} : { status: made.status }),
-      ...(made.code ? { code: made.code } : {}),
-    };
-    const bury = (attempts: number): void =>
-      this.#store.bury({ seq, event_id: row.event_id, kind, time_ms: nowMs, attempts, ...failed });
-    if (letter !== undefined) {
-      bury(made.attempt); // asked for once, tried once
-    } else {
-      const retryAfter = posted.ok ? posted.retry_after_s : undefined;
-      const pause = pauseMs(made.attempt, retryAfter, random());
-      if (pause !== null) {
-        Object.assign(state, { attempts: made.attempt, next_attempt_ms: nowMs + pause });
-      } else if (this.#store.deadCount() >= LIMITS.sink_dead_letters) {
-        this.#disable(state, "dead_letters_full");
-        return;
-      } else {
-        bury(made.attempt);
-        goOn();
-      }
-    }
-    const open = breakerMs(state.failures);
-    if (open > 0) state.breaker_until_ms = nowMs + open;
-    if (nowMs - (state.failing_since_ms ?? nowMs) > LIMITS.sink_give_up_seconds * 1_000)
-      this.#disable(state, "failing");
-  }
-
-  /** Enter an attempt into the delivery log and the counts; the caller saves the state. */
-  #note(
-    state: SinkState,
-    facts: Pick<SinkAttempt, "what" | "seq" | "webhook_id" | "attempt">,
-    posted: Rpc.Posted,
-    unanswered = false,
-  ): SinkAttempt {
-    const taken = posted.ok && posted.status >= 200 && posted.status < 300;
-    const ok = taken && !unanswered;
-    const code = taken ? ("challenge" as const) : posted.ok ? ("status" as const) : posted.code;
-    const time_ms = Date.now();
-    const attempt = this.#store.log(state, {
-      ...{ time_ms, ...facts, ok, duration_ms: Math.min(Math.max(0, posted.ms), 600_000) },
-      ...(posted.status === undefined ? {} : { status: posted.status }),
-      ...(ok ? {} : { code }),
-    });
-    if (facts.what !== "event") return attempt; // a test says nothing about the order of things
-    if (ok) {
-      clearFailures(state);
-      state.last_success_ms = time_ms;
-    } else {
-      state.failures += 1;
-      state.failing_since_ms ??= time_ms;
-    }
-    return attempt;
-  }
-
-  #disable(state: SinkState, reason: NonNullable<SinkState["reason"]>): void {
-    Object.assign(state, { status: "disabled", reason });
-    this.#warn("sink.disabled", { reason, cursor: state.cursor });
+  #settle(state: SinkState, next: Next, made: SinkAttempt, posted: Rpc.Posted): void {
+    const come = settle(this.#store, state, next, made, posted);
+    if (come === "on" && this.#ahead[0]?.seq === next.row.seq) this.#ahead.shift();
+    if (come !== "on" && come !== "again") this.#disable(state, come);
   }
 
   async #ownDelivery(
@@ -410,7 +323,7 @@ export class WebhookSink extends DurableObject<Env> {
     if (posted === undefined || state === undefined) return refused("sink.unavailable");
     const unanswered = data.challenge !== undefined && posted.ok && !echoes(posted.text, data.challenge);
     const attempt = this.#store.atomically(() => {
-      const made = this.#note(state, { what, webhook_id: id, attempt: 1 }, posted, unanswered);
+      const made = note(this.#store, state, { what, webhook_id: id, attempt: 1 }, posted, unanswered);
       this.#store.save(state);
       return made;
     });
@@ -419,33 +332,20 @@ export class WebhookSink extends DurableObject<Env> {
 
   /** Sign and send. Nothing comes back when that is impossible for reasons of our own; then it is tried again. */
   async #post(id: string, body: string): Promise<Rpc.Posted | undefined> {
-    const nowMs = Date.now();
-    const keysets = keysetsOf(this.env, nowMs);
     const url = this.#store.state()?.url;
     if (url === undefined) return undefined;
-    let headers: Record<string, string>;
     try {
-      headers = await signedHeaders(await this.#signersAt(keysets, nowMs), id, body, nowMs);
+      return await this.#sender.post(url, id, body);
     } catch (error) {
-      if (!(error instanceof TalosError) || error.code !== "config.incomplete") throw error;
+      if (!(error instanceof SecretLost)) throw error;
       this.#change((state) => this.#disable(state, "secret_lost"));
       return undefined;
     }
-    return withinMs(this.#courier().post({ url, headers, body }), COURIER_MS, "delivering");
   }
 
-  async #signersAt(keysets: ReturnType<typeof keysetsOf>, nowMs: number): Promise<Signer[]> {
-    const signers: Signer[] = [];
-    for (const key of this.#store.keys(nowMs)) {
-      let signer = this.#signers.get(key.id);
-      if (signer === undefined) {
-        signer = await signerOf(keysets, this.#name(), key, nowMs);
-        if (signer.rewrapped !== undefined) this.#store.rewrap(key.id, signer.rewrapped);
-        this.#signers.set(key.id, signer);
-      }
-      signers.push(signer);
-    }
-    return signers;
+  #disable(state: SinkState, reason: NonNullable<SinkState["reason"]>): void {
+    Object.assign(state, { status: "disabled", reason });
+    this.#warn("sink.disabled", { reason, cursor: state.cursor });
   }
 
   #change(change: (state: SinkState) => void): Rpc.SinkAnswer {
@@ -466,11 +366,6 @@ export class WebhookSink extends DurableObject<Env> {
 
   #log({ tenant }: SinkState) {
     return this.env.AUDIT_LOGS.getByName(tenant);
-  }
-
-  #courier(): Rpc.CourierPort {
-    // The Worker's own entrypoint, by its name: what may be called from here is decided in one place.
-    return (this.ctx.exports as unknown as { Courier: Rpc.CourierPort }).Courier;
   }
 
   #keysets(nowMs: number): ReturnType<typeof keysetsOf> | undefined {
@@ -511,15 +406,6 @@ export class WebhookSink extends DurableObject<Env> {
 
 /** What is waited for before the next attempt: the schedule and the breaker. */
 const waitsUntil = (state: SinkState): number => Math.max(state.next_attempt_ms ?? 0, state.breaker_until_ms ?? 0);
-
-function clearFailures(state: SinkState): void {
-  state.failures = 0;
-  delete state.failing_since_ms;
-  delete state.breaker_until_ms;
-  delete state.next_attempt_ms;
-}
-
-const random = (): number => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32;
 
 /** Whether an answer holds the challenge: `{"challenge": "<the same>"}`. */
 function echoes(text: string, challenge: string): boolean {
