@@ -27,6 +27,7 @@ it("says what it saw", async () => {
   expect(said).toEqual({
     ok: true,
     event: JSON.parse(file).event,
+    anchors: [],
     log: {
       origin: "talos.example/log/AAECAwQFBgcICQoLDA0ODw",
       index: 1,

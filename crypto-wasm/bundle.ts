@@ -4,6 +4,7 @@
  * caller says: an anchor whose block nobody named is `unchecked`, never `verified`.
  */
 import { module } from "#load-bundle";
+import { REGISTRY_CODE_HASH } from "@talos/contracts/evm/registry.ts";
 import * as wasm from "./pkg-bundle/talos_bundle.js";
 import { verifyNative } from "./verify-native.ts";
 
@@ -22,6 +23,8 @@ export interface Trust {
   headers?: { height: number; header: Uint8Array }[];
   /** Kinds of which one anchor must be verified. */
   require?: ("evm" | "ots")[];
+  /** The easiest target of a header, in the compact form; only a test has reasons for another than 2015's. */
+  easiest?: number;
 }
 
 /** A leaf in a log, under a head that the log signed. */
@@ -35,6 +38,22 @@ export interface Placed {
   witnesses: { name: string; time_seconds: number }[];
 }
 
+/** What an anchor shows. `unchecked`: nobody named its block, so it shows nothing yet. */
+export type Shown =
+  | {
+      kind: "evm";
+      status: "verified" | "unchecked";
+      chain_id: number;
+      block_number: number;
+      block_hash: string;
+      time_seconds: number;
+      contract: string;
+      publisher: string;
+    }
+  | { kind: "ots"; status: "verified"; height: number; block_hash: string; time_seconds: number }
+  | { kind: "ots"; status: "unchecked"; height: number }
+  | { kind: "ots"; status: "pending"; uri: string };
+
 export interface Proved {
   ok: true;
   /** The leaf: canonical JSON. */
@@ -42,6 +61,7 @@ export interface Proved {
   log: Placed;
   /** The log's head in the meta-log; without it nobody but the log vouches for its history. */
   meta?: Placed;
+  anchors: Shown[];
 }
 
 export interface Refused {
@@ -100,12 +120,43 @@ export async function verifyBundle(
     at = end;
   }
   const answers = Uint8Array.from(await Promise.all(asked), Number);
-  const lines = call(() => wasm.finish(file, policy, answers));
+  const lines = call(() => wasm.finish(file, policy, answers, linesOf(args.trust ?? {})));
   return isRefused(lines) ? lines : read(lines);
 }
 
+/** The easiest target that a Bitcoin header may have, see anchor.ts. */
+const EASIEST_BITS = 0x1820_0000;
+
+const HEX = /^0x(?:[0-9a-f]{2})+$/;
+
+/** What the module reads. @throws RangeError for what is no block, registry or header */
+function linesOf({ blocks = [], registries = [], headers = [], require = [], easiest = EASIEST_BITS }: Trust): string {
+  const number = (value: number) => {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a number of a block or chain: ${value}`);
+    return value;
+  };
+  const hex = (text: string, bytes: number) => {
+    if (!HEX.test(text) || text.length !== 2 + 2 * bytes) throw new RangeError(`not ${bytes} bytes in hex: ${text}`);
+    return text.slice(2);
+  };
+  const lines = [`code ${hex(REGISTRY_CODE_HASH, 32)}`, `easiest ${easiest}`];
+  for (const block of blocks) {
+    lines.push(`block ${number(block.chain_id)} ${number(block.number)} ${hex(block.hash, 32)}`);
+  }
+  for (const { chain_id, contract, publisher } of registries) {
+    lines.push(`registry ${number(chain_id)} ${hex(contract, 20)} ${hex(publisher, 20)}`);
+  }
+  for (const { height, header } of headers) {
+    const text = Array.from(header, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    lines.push(`header ${number(height)} ${hex(`0x${text}`, 80)}`);
+  }
+  for (const kind of require) lines.push(`require ${kind}`);
+  return lines.join("\n");
+}
+
 function read(lines: string): Proved {
-  const proved: Partial<Proved> = {};
+  const anchors: Shown[] = [];
+  const proved: Partial<Proved> = { anchors };
   let last: Placed | undefined;
   for (const line of lines.split("\n")) {
     const [word = "", ...rest] = line.split(" ");
@@ -116,7 +167,20 @@ function read(lines: string): Proved {
       const [index, size, root = "", ...origin] = rest;
       last = { origin: origin.join(" "), index: Number(index), size: Number(size), root, witnesses: [] };
       proved[word] = last;
-    }
+    } else if (word !== "") anchors.push(shown(word, rest));
   }
   return { ok: true, ...proved } as Proved;
+}
+
+function shown(word: string, rest: string[]): Shown {
+  if (word === "pending") return { kind: "ots", status: "pending", uri: rest.join(" ") };
+  const status = rest[0] === "verified" ? "verified" : "unchecked";
+  if (word === "evm") {
+    const [, chain, number, time, block_hash = "", contract = "", publisher = ""] = rest;
+    const block = { block_number: Number(number), block_hash, time_seconds: Number(time) };
+    return { kind: "evm", status, chain_id: Number(chain), ...block, contract, publisher };
+  }
+  const [, height, time, block_hash = ""] = rest;
+  if (status === "unchecked") return { kind: "ots", status, height: Number(height) };
+  return { kind: "ots", status, height: Number(height), block_hash, time_seconds: Number(time) };
 }

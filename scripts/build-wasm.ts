@@ -3,6 +3,7 @@
  * pkg-anchor (evidence of anchors) and pkg-bundle (the verifier of proof bundles), which are committed so that nobody needs Rust to run or test.
  *
  *   npm run wasm              build and write both folders
+ *   npm run wasm -- NAME      the same for one of them
  *   npm run wasm -- --check   what is in them is whole and belongs to these sources; with exactly the recorded tools it is
  *                             also built again and compared byte for byte
  *
@@ -75,7 +76,7 @@ const MODULES: Module[] = [
     name: "talos_bundle",
     pkg: join(CRATES, "pkg-bundle"),
     crate: "bundle-wasm",
-    sources: [...SHARED, ...["log", "bundle", "bundle-wasm"].flatMap(sourcesOf)],
+    sources: [...SHARED, ...["log", "anchor", "bundle", "bundle-wasm"].flatMap(sourcesOf)],
     flags: SMALL,
     hashed: false,
   },
@@ -95,8 +96,9 @@ interface Build {
 }
 
 const check = process.argv.includes("--check");
+const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 try {
-  for (const module of MODULES) {
+  for (const module of MODULES.filter(({ name }) => named.length === 0 || named.includes(name))) {
     if (check) checkPkg(module);
     else writePkg(module);
   }

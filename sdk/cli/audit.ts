@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AuditFilter, AuditRecord, Client } from "../client.ts";
 import { verifyPromise } from "../record.ts";
+import { monitor } from "./audit-monitor.ts";
+import { proof, verify } from "./audit-verify.ts";
 import { type Command, IDENTITY, text, UsageError, type Values, whole } from "./command.ts";
 import { printable, recordLine } from "./show.ts";
 
@@ -92,4 +94,4 @@ function filterOf(values: Values): AuditFilter {
   return { ...(agent ? { agent } : {}), ...(tool ? { tool } : {}), ...(decision ? { decision } : {}) };
 }
 
-export const auditCommands = [tail, show];
+export const auditCommands = [tail, show, proof, verify, monitor];

@@ -23,6 +23,7 @@ const COMMANDS = [
     "call",
   ],
   ...["revoke link", "revoke key", "revoke epoch", "audit tail", "audit show"],
+  ...["audit proof", "audit verify", "audit monitor"],
   ...["sink create", "sink list", "sink show", "sink update", "sink delete", "sink pause", "sink resume", "sink test"],
   ...["sink replay", "sink rotate", "sink deliveries", "sink dead-letters"],
   ...["keys generate", "keys show", "keys stage", "keys promote", "keys prune"],

@@ -14,10 +14,12 @@ extern crate alloc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use talos_bundle::Error;
+use talos_bundle::anchors::{Shown, check};
+use talos_bundle::trust::Trust;
 use talos_bundle::verify::{Pending, Placed, read};
+use talos_bundle::{Error, Step};
 use talos_log::base64;
-use talos_log::text::push_decimal;
+use talos_log::text::{push_decimal, push_hex};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -32,7 +34,7 @@ fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 fn refuse(error: Error) -> JsValue {
-    let reason = error.reason.map_or("-", talos_log::Code::as_str);
+    let reason = error.reason.unwrap_or("-");
     JsValue::from_str(&[error.step.name(), error.step.code(), reason, error.detail].join(" "))
 }
 
@@ -55,9 +57,9 @@ pub fn begin(file: &[u8], policy: &[u8]) -> Result<Vec<u8>, JsValue> {
 }
 
 /// What holds, a line each: `event` and the leaf, `log` and `meta` with index, size, root and origin, `witness` with time and
-/// name. `answers` has a byte for each equation that `begin` named for the same arguments, 1 where it holds.
+/// name, `evm`, `bitcoin` and `pending` for what anchors show. `trust` is what [`Trust::parse`] reads; `answers` has a byte for each equation that `begin` named for the same arguments, 1 where it holds.
 #[wasm_bindgen]
-pub fn finish(file: &[u8], policy: &[u8], answers: &[u8]) -> Result<String, JsValue> {
+pub fn finish(file: &[u8], policy: &[u8], answers: &[u8], trust: &str) -> Result<String, JsValue> {
     let finish = || {
         let bundle = read(file, policy)?;
         let answers: Vec<bool> = answers.iter().map(|answer| *answer == 1).collect();
@@ -67,6 +69,10 @@ pub fn finish(file: &[u8], policy: &[u8], answers: &[u8]) -> Result<String, JsVa
         push_placed(&mut text, "log", &proved.log);
         if let Some(meta) = &proved.meta {
             push_placed(&mut text, "meta", meta);
+        }
+        let trust = Trust::parse(trust).ok_or(Error::new(Step::Anchor, "what is trusted cannot be read"))?;
+        for shown in check(proved.meta.as_ref(), proved.anchors, &trust)? {
+            push_shown(&mut text, &shown);
         }
         Ok(text)
     };
@@ -89,5 +95,38 @@ fn push_placed(text: &mut String, name: &str, placed: &Placed<'_>) {
         push_decimal(text, *time);
         text.push(' ');
         text.push_str(name);
+    }
+}
+
+fn push_shown(text: &mut String, shown: &Shown) {
+    match shown {
+        Shown::Evm { verified, chain_id, contract, publisher, number, hash, time } => {
+            text.push_str(if *verified { "\nevm verified" } else { "\nevm unchecked" });
+            for number in [chain_id, number, time] {
+                text.push(' ');
+                push_decimal(text, *number);
+            }
+            for bytes in [&hash[..], contract, publisher] {
+                text.push_str(" 0x");
+                push_hex(text, bytes);
+            }
+        }
+        Shown::Bitcoin { height, block } => {
+            text.push_str(if block.is_some() { "\nbitcoin verified " } else { "\nbitcoin unchecked " });
+            push_decimal(text, *height);
+            if let Some((hash, time)) = block {
+                text.push(' ');
+                push_decimal(text, u64::from(*time));
+                text.push(' ');
+                // As people write it: the last byte first.
+                let mut hash = *hash;
+                hash.reverse();
+                push_hex(text, &hash);
+            }
+        }
+        Shown::Pending(uri) => {
+            text.push_str("\npending ");
+            text.push_str(uri);
+        }
     }
 }

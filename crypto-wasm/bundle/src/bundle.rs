@@ -10,6 +10,7 @@ use talos_log::limits::PROOF_BYTES;
 
 use crate::json::{self, Member, Value};
 use crate::limits::{ANCHORS, BUNDLE_BYTES, FILE_CHARS, NODES, PIECE_CHARS};
+use crate::trust::hex;
 use crate::{Error, Step};
 
 /// A bundle; nothing of it is verified.
@@ -110,15 +111,7 @@ fn nodes(value: &Value) -> Option<Vec<Vec<u8>>> {
 }
 
 fn address(value: &Value) -> Option<[u8; 20]> {
-    let digits = value.text()?.strip_prefix("0x")?.as_bytes();
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = digits.as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<Vec<u8>>>()?;
-    if rest.is_empty() { bytes.try_into().ok() } else { None }
+    hex(value.text()?.strip_prefix("0x")?)?.try_into().ok()
 }
 
 fn anchor(value: &Value) -> Option<Anchor> {

@@ -1,7 +1,5 @@
 //! One error for the crate: the step of a bundle's verification that failed, and what refused beneath it.
 
-use talos_log::Code;
-
 /// A step, in the order of verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -55,8 +53,8 @@ impl Step {
 pub struct Error {
     /// The step that failed.
     pub step: Step,
-    /// What refused beneath it, where that was the log's library.
-    pub reason: Option<Code>,
+    /// What refused beneath it, the code of the library that did.
+    pub reason: Option<&'static str>,
     /// One phrase for whoever looks into it.
     pub detail: &'static str,
 }
@@ -71,6 +69,12 @@ impl Error {
     /// A refusal by the log's library, at a step of ours.
     #[must_use]
     pub fn beneath(step: Step, error: talos_log::Error) -> Self {
-        Self { step, reason: Some(error.code), detail: error.detail }
+        Self { step, reason: Some(error.code.as_str()), detail: error.detail }
+    }
+
+    /// A refusal of an anchor's evidence.
+    #[must_use]
+    pub fn anchor(error: talos_anchor::Error) -> Self {
+        Self { step: Step::Anchor, reason: Some(error.code.as_str()), detail: error.detail }
     }
 }

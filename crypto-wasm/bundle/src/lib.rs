@@ -12,11 +12,13 @@
 
 extern crate alloc;
 
+pub mod anchors;
 pub mod bundle;
 pub mod error;
 pub mod event;
 pub mod json;
 pub mod limits;
+pub mod trust;
 pub mod verify;
 
 pub use error::{Error, Step};
