@@ -8,20 +8,21 @@ export function begin(file: Uint8Array | number[], policy: Uint8Array | number[]
 
 /**
  * What holds, a line each: `event` and the leaf, `log` and `meta` with index, size, root and origin, `witness` with time and
- * name. `answers` has a byte for each equation that `begin` named for the same arguments, 1 where it holds.
+ * name, `evm`, `bitcoin` and `pending` for what anchors show. `trust` is what [`Trust::parse`] reads; `answers` has a byte for each equation that `begin` named for the same arguments, 1 where it holds.
  */
-export function finish(file: Uint8Array | number[], policy: Uint8Array | number[], answers: Uint8Array | number[]): string;
+export function finish(file: Uint8Array | number[], policy: Uint8Array | number[], answers: Uint8Array | number[], trust: string): string;
 
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
     readonly begin: (a: number, b: number, c: number, d: number) => [number, number, number, number];
-    readonly finish: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number, number, number];
+    readonly finish: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number, number];
     readonly __wbindgen_externrefs: WebAssembly.Table;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;
     readonly __externref_table_dealloc: (a: number) => void;
+    readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
     readonly __wbindgen_start: () => void;
 }
 
