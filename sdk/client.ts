@@ -13,6 +13,7 @@ import {
   validate,
 } from "@talos/contracts";
 import { headVerify } from "@talos/core";
+import { Audit } from "./audit.ts";
 import { audienceOf } from "./capability.ts";
 import { ClientError, readBounded, toError } from "./errors.ts";
 import { type FetchOptions, Transport } from "./fetch.ts";
@@ -36,6 +37,12 @@ export class Client {
   readonly fetch: typeof fetch;
   /** the tenant's webhook sinks */
   readonly sinks = new Sinks((method, path, shape, options) => this.#ask(method, path, shape, options));
+
+  /** the tenant's record as a log: proofs, stream, export, events of one's own */
+  readonly audit = new Audit(
+    (method, path, shape, options) => this.#ask(method, path, shape, options),
+    (path, headers, signal) => this.#get(path, headers, signal),
+  );
 
   constructor(options: FetchOptions) {
     this.transport = new Transport(options);
@@ -84,7 +91,7 @@ export class Client {
     return this.#ask("GET", `/audit/events/${encodeURIComponent(event_id)}`, "audit/record", { signal });
   }
 
-  /** Records from the projection in Postgres, newest first, page by page as far as the caller iterates. */
+  /** Records from the projection in Postgres, newest first unless `order` says otherwise, page by page as far as the caller iterates. */
   async *auditEvents(filter: AuditFilter = {}, signal?: AbortSignal): AsyncGenerator<AuditRecord, void, void> {
     const { page_size = 100, ...rest } = filter;
     let cursor: string | undefined;
@@ -99,6 +106,17 @@ export class Client {
       }
       cursor = page.next_cursor;
     } while (cursor);
+  }
+
+  /** A GET whose answer is read by whoever asked; nothing bounds its time but the caller's signal. */
+  async #get(path: string, headers: Record<string, string>, signal: AbortSignal | undefined): Promise<Response> {
+    const url = `${this.aud}${path}`;
+    try {
+      return await this.fetch(url, { headers, ...(signal ? { signal } : {}) });
+    } catch (cause) {
+      if (cause instanceof TypeError) throw new ClientError("client.unreachable", url, { cause });
+      throw cause;
+    }
   }
 
   async #ask<N extends SchemaName>(

@@ -2,6 +2,15 @@
 export type { AuditRecord, Decision, Grant, Head } from "@talos/contracts";
 export type { Anchor, InspectedLink, PublishedKey, ToolClass } from "@talos/core";
 export { contains, grantFromScope, scopeFromGrant } from "@talos/core";
+export {
+  type AppendReceipt,
+  Audit,
+  type AuditEntry,
+  type AuditLogFacts,
+  type ConsistencyProof,
+  type ProofLevel,
+  type StreamFrom,
+} from "./audit.ts";
 export * from "./capability.ts";
 export { type AuditFilter, Client, revoke } from "./client.ts";
 export {

@@ -10,11 +10,13 @@ export interface ServerSentEvent {
 /**
  * The events of a `text/event-stream` body. Ends with the stream; leaving the loop cancels it.
  * @param limit bytes one event may have
+ * @param passed gets the id of everything that was passed, also of what has no data
  * @throws `client.answer_invalid` for a longer one
  */
 export async function* readEvents(
   body: ReadableStream<Uint8Array>,
   limit: number,
+  passed?: (id: string) => void,
 ): AsyncGenerator<ServerSentEvent, void, void> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
@@ -36,7 +38,9 @@ export async function* readEvents(
           const event = parse(lines);
           lines = [];
           size = 0;
-          if (event) yield event;
+          // First what was received, then that it was: whoever fails over an event asks for it again.
+          if (event.data !== "") yield event;
+          if (event.id !== undefined) passed?.(event.id);
         }
       }
       if (size + rest.length > limit) throw new ClientError("client.answer_invalid", `an event of over ${limit} bytes`);
@@ -46,7 +50,7 @@ export async function* readEvents(
   }
 }
 
-function parse(lines: string[]): ServerSentEvent | null {
+function parse(lines: string[]): ServerSentEvent {
   const event: ServerSentEvent = { event: "message", data: "" };
   const data: string[] = [];
   for (const line of lines) {
@@ -58,7 +62,7 @@ function parse(lines: string[]): ServerSentEvent | null {
     else if (name === "event") event.event = value;
     else if (name === "id") event.id = value;
   }
-  event.data = data.join("\n");
   // Without data an event is not dispatched: MCP servers send such ones to set an id (priming).
-  return event.data === "" ? null : event;
+  event.data = data.join("\n");
+  return event;
 }

@@ -2,6 +2,7 @@ import { TalosError } from "@talos/contracts";
 import { ClientError, GatewayError } from "../errors.ts";
 import { McpError } from "../mcp.ts";
 import { auditCommands } from "./audit.ts";
+import { auditLogCommands } from "./audit-log.ts";
 import { callCommand } from "./call.ts";
 import { capCommands } from "./cap.ts";
 import { type Command, EXIT, help, parse, UsageError } from "./command.ts";
@@ -21,6 +22,7 @@ const COMMANDS: Command[] = [
   callCommand,
   ...revokeCommands,
   ...auditCommands,
+  ...auditLogCommands,
   ...sinkCommands,
   ...keysCommands,
 ];

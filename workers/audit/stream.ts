@@ -116,7 +116,9 @@ class Reader {
   }
 
   async #forward(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
-    await this.#write(writer, `retry: ${RETRY_MS}\n\n`);
+    // Where it stands comes first: whoever is cut off before the first event comes back to the same place.
+    const from = this.#position - this.#slice.length;
+    await this.#write(writer, `retry: ${RETRY_MS}\n${heartbeat(from)}`);
     for (let turn = 0; turn < LIMITS.audit_stream_turns && !this.#gone; turn += 1) {
       await this.#check();
       for (const piece of pieces(this.#slice, this.#kinds)) {
