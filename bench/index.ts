@@ -12,7 +12,7 @@ const HELP = `npm run -s bench -- authorize|http|start|audit [--json] [--smoke] 
   --json     print {name, commit, machine, rows, ratios, left_out} instead of a table
   --smoke    a few seconds in all: shows that everything runs, says nothing about speed
   --full     start: memory over 1,000,000 requests instead of 20,000
-  --only     authorize, http, audit: only cases whose name begins so
+  --only     authorize, http, audit: only cases whose name begins so; start: "memory" alone
   --rounds   runs of each case (7; at least 5)
   --profile  http: where the time of a case goes, sampled inside workerd, instead of a measurement
 

@@ -11,10 +11,11 @@ function workerd(): string {
   return pid;
 }
 
-/** Resident memory, kilobytes. */
-export async function workerdKilobytes(): Promise<number> {
-  const status = await readFile(`/proc/${workerd()}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]);
+/** Resident memory, kilobytes: all of it, and what no file stands behind (heaps, SQLite's caches, stacks). */
+export async function workerdMemory(): Promise<{ resident: number; anonymous: number }> {
+  const text = await readFile(`/proc/${workerd()}/status`, "utf8");
+  const of = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1]);
+  return { resident: of("VmRSS"), anonymous: of("RssAnon") };
 }
 
 /** Milliseconds that all of its threads have computed since it began. */

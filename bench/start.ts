@@ -6,19 +6,20 @@ import { gzipSync } from "node:zlib";
 import { publish, send, signed } from "../test/fixtures.ts";
 import { freePort } from "../scripts/dev/ports.ts";
 import { bundle } from "./bundle.ts";
-import { talosScript, startStack } from "./http/stack.ts";
+import { talosScript } from "./http/stack.ts";
 import { type Options, type Report, row } from "./measure.ts";
-import { onLinux, workerdKilobytes } from "./process.ts";
+import { benchMemory } from "./memory.ts";
 import { agent, CALL, chain, policy, publisher } from "./scene.ts";
 import { startScripts } from "./workerd.ts";
 
 export async function benchStart(report: Report, options: Options): Promise<void> {
+  if (options.only === "memory") return benchMemory(report, options);
   await instantiate(report, options);
   await coldDecision(report, options);
   const modules = await bundle("workers/index.ts");
   const gzipped = modules.map(({ path, contents }) => [path, gzipSync(contents, { level: 9 }).byteLength] as const);
   for (const [path, size] of gzipped) report.rows.push(row(`gzipped${path.replace("/", ".")}`, "bytes", [size]));
-  await memory(report, options);
+  await benchMemory(report, options);
 }
 
 async function instantiate(report: Report, options: Options): Promise<void> {
@@ -80,37 +81,4 @@ async function coldDecision(report: Report, options: Options): Promise<void> {
   }
   report.rows.push(row("process_ready", "ms", ready!));
   report.rows.push(row("first_decision", "ms", first!), row("second_decision", "ms", second!));
-}
-
-/** Signed reads, session reads and MCP calls in turn; memory after each tenth. */
-async function memory(report: Report, options: Options): Promise<void> {
-  if (!onLinux) {
-    report.left_out.memory = "only Linux says how much memory a process holds";
-    return;
-  }
-  const stack = await startStack();
-  try {
-    const total = options.smoke ? 300 : options.full ? 1_000_000 : 20_000;
-    const step = options.smoke ? 10 : 500;
-    const kilobytes: number[] = [await workerdKilobytes()];
-    const holder = { ...agent, seed: [...agent.seed] } as never;
-    for (let done = 0, next = total / 10; done < total; done += step) {
-      const { origin, aud } = stack;
-      const form = (done / step) % 2 === 0 ? ("session_mac" as const) : ("signed" as const);
-      const session = await stack.session(step);
-      await stack.load({
-        ...{ origin, connections: 8, count: step, form, chain: stack.chain, holder, session },
-        ask: { aud, path: "/v1/authorize", body: CALL },
-      });
-      if (done + step >= next) {
-        kilobytes.push(await workerdKilobytes());
-        next += total / 10;
-      }
-    }
-    kilobytes.forEach((size, i) => void report.rows.push(row(`memory.after_${(i * total) / 10}`, "kB", [size])));
-    // The first half warms up: code is compiled, caches and the objects' bounded tables fill.
-    report.ratios["memory, end / after half"] = Number((kilobytes.at(-1)! / kilobytes[5]!).toPrecision(4));
-  } finally {
-    await stack.stop();
-  }
 }

@@ -1,4 +1,5 @@
 /** A CPU profile of a script in workerd, taken through the inspector while something runs against it. */
+import { inspect, targets } from "./inspector.ts";
 
 interface Node {
   id: number;
@@ -11,44 +12,17 @@ interface Profile {
   timeDeltas: number[];
 }
 
-/** One call over the inspector's protocol at a time. */
-async function inspector(url: string) {
-  const socket = new WebSocket(url);
-  await new Promise((resolve, reject) => {
-    socket.onopen = resolve;
-    socket.onerror = () => reject(new Error(`no inspector at ${url}`));
-  });
-  let last = 0;
-  const call = (method: string, params: object = {}): Promise<unknown> =>
-    new Promise((resolve) => {
-      last += 1;
-      const id = last;
-      const listen = ({ data }: MessageEvent): void => {
-        const answer = JSON.parse(String(data)) as { id?: number; result?: unknown };
-        if (answer.id !== id) return;
-        socket.removeEventListener("message", listen);
-        resolve(answer.result);
-      };
-      socket.addEventListener("message", listen);
-      socket.send(JSON.stringify({ id, method, params }));
-    });
-  return { call, close: () => socket.close() };
-}
-
 /** Shares of the time, in percent of what was not idle: of each function alone, and with what it called. */
 export async function profiled(port: number, script: string, work: () => Promise<unknown>): Promise<string> {
-  const listed = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as {
-    id: string;
-    webSocketDebuggerUrl: string;
-  }[];
+  const listed = await targets(port);
   const target = listed.find(({ id, webSocketDebuggerUrl }) => `${id} ${webSocketDebuggerUrl}`.includes(script));
   if (target === undefined) throw new Error(`no such script: ${JSON.stringify(listed)}`);
-  const { call, close } = await inspector(target.webSocketDebuggerUrl);
+  const { call, close } = await inspect(target);
   await call("Profiler.enable");
   await call("Profiler.setSamplingInterval", { interval: 200 });
   await call("Profiler.start");
   await work();
-  const { profile } = (await call("Profiler.stop")) as { profile: Profile };
+  const { profile } = await call<{ profile: Profile }>("Profiler.stop");
   close();
   return summary(profile);
 }

@@ -23,6 +23,8 @@ export interface Stack {
   /** the MCP server that does nothing */
   upstream: string;
   keysets: Keysets;
+  /** the folder of everything that is kept */
+  state: string;
   /** where the scripts beside Talos listen */
   beside: Record<string, string>;
   aud: string;
@@ -118,7 +120,16 @@ export async function startStack({ inspectorPort, database, beside = {} }: Stack
     let session: Session | undefined;
     let sequence = 0;
     return {
-      ...{ origin, plain: workerd.origins.plain!, upstream: url, beside: workerd.origins, aud, keysets, chain: own },
+      ...{
+        origin,
+        plain: workerd.origins.plain!,
+        upstream: url,
+        beside: workerd.origins,
+        aud,
+        keysets,
+        state,
+        chain: own,
+      },
       async session(count) {
         if (session === undefined || session.expires_at < nowSeconds() + RENEW_SECONDS) {
           session = await openSession(aud, agent, own);

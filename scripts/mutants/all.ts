@@ -5,6 +5,7 @@ import { containment } from "./containment.ts";
 import { inForce } from "./in-force.ts";
 import { edge } from "./edge.ts";
 import type { Area } from "./list.ts";
+import { log } from "./log.ts";
 import { proof } from "./proof.ts";
 
-export const AREAS: readonly Area[] = [...containment, ...chain, ...proof, ...inForce, ...authorize, ...edge];
+export const AREAS: readonly Area[] = [...containment, ...chain, ...proof, ...inForce, ...authorize, ...edge, ...log];

@@ -14,11 +14,12 @@ import { locate } from "./list.ts";
 const HANGS_MS = 180_000;
 
 const MODULE = `//! Which mutant is alive.
-use std::sync::OnceLock;
+extern crate std as host; // also where the crate itself knows no std
+use host::sync::OnceLock;
 /// Whether it is this one.
 pub fn is(number: u32) -> bool {
     static ALIVE: OnceLock<u32> = OnceLock::new();
-    *ALIVE.get_or_init(|| std::env::var("TALOS_MUTANT").map_or(0, |text| text.parse().unwrap_or(0))) == number
+    *ALIVE.get_or_init(|| host::env::var("TALOS_MUTANT").map_or(0, |text| text.parse().unwrap_or(0))) == number
 }
 `;
 
@@ -85,13 +86,16 @@ export async function buildRust(jobs: readonly Job[], tree: string): Promise<Run
     for (const { from } of edits) source = unconst(source, from);
     writeFileSync(path, weave(source, edits));
   }
-  for (const crate of ["base", "core"]) {
+  for (const crate of ["base", "core", "log"]) {
     const source = join(tree, "crypto-wasm", crate, "src");
     writeFileSync(join(source, "mutant.rs"), MODULE);
     appendFileSync(join(source, "lib.rs"), "\n/// Mutants.\npub mod mutant;\n");
   }
   return runner(compile(tree), tree);
 }
+
+/** What the unit tests of a crate are called, if not `lib`, which are the core's. */
+const UNITS: Record<string, string> = { talos_base: "base", talos_log: "log" };
 
 function compile(tree: string): Map<string, string> {
   const env = toolEnv({ CARGO_TARGET_DIR: join(root, "crypto-wasm/target/mutants"), RUSTFLAGS: "--cap-lints=allow" });
@@ -104,6 +108,8 @@ function compile(tree: string): Map<string, string> {
     "talos-base",
     "-p",
     "talos-core",
+    "-p",
+    "talos-log",
     "--message-format=json",
   ];
   const { status, stdout, error } = spawnSync("cargo", args, {
@@ -125,8 +131,9 @@ function compile(tree: string): Map<string, string> {
   const binaries = new Map<string, string>();
   for (const { reason, executable, target } of lines) {
     if (reason !== "compiler-artifact" || !executable) continue;
-    const unit = target.name === "talos_base" ? "base" : "lib";
-    const name = target.kind.includes("test") ? target.name : unit;
+    const unit = UNITS[target.name] ?? "lib";
+    const suite = target.src_path.includes("/log/tests/") ? "log-suite" : target.name;
+    const name = target.kind.includes("test") ? suite : unit;
     // Out of the target folder, where another run would replace them.
     copyFileSync(executable, join(tree, name));
     binaries.set(name, join(tree, name));
