@@ -1,12 +1,12 @@
 /** The verifiable log: contracts/spec/log.md. */
 import { type Area, swap } from "./list.ts";
 
-const TEXTS = "log-suite vectors texts verdicts published";
+const TEXTS = "log-suite bounds vectors texts verdicts published";
 
 export const log: Area[] = [
   {
     file: "crypto-wasm/log/src/verify.rs",
-    by: "log-suite vectors::verdicts verdicts",
+    by: "log-suite vectors::verdicts verdicts texts",
     mutants: [
       swap(
         "the policy lists a log of this origin",
@@ -44,7 +44,7 @@ export const log: Area[] = [
   },
   {
     file: "crypto-wasm/log/src/proof.rs",
-    by: "log-suite trees published",
+    by: "log-suite bounds trees published",
     mutants: [
       swap("the largest power of two below a size", "1 << (size - 1).ilog2()", "1 << size.ilog2()"),
       swap(
@@ -109,7 +109,9 @@ export const log: Area[] = [
       ),
       swap("consistency: a whole old tree is its own beginning", "old.is_power_of_two()", "false"),
       swap("consistency: one that is not whole is not", "old.is_power_of_two()", "true"),
-      swap("consistency: no hash above the root", "for hash in rest {\n        if «last == 0» {", "false"),
+      swap("consistency: no hash above the root", "for hash in rest {\n        if «last == 0» {", "false", {
+        equivalent: "a hash more makes other roots than those that are compared",
+      }),
       swap("consistency: which side", "if «at & 1 == 1» || at == last {\n            first", "false"),
       swap("consistency: the right edge", "if at & 1 == 1 || «at == last» {\n            first", "false"),
       swap("consistency: every level is gone through", "(«last == 0»).then_some", "true"),
@@ -182,7 +184,7 @@ export const log: Area[] = [
   },
   {
     file: "crypto-wasm/log/src/tile.rs",
-    by: "log-suite trees vectors",
+    by: "log-suite bounds trees vectors",
     mutants: [
       swap(
         "a tile is as wide as its tree makes it",
@@ -191,7 +193,9 @@ export const log: Area[] = [
       ),
       swap("no tile without a hash", "(«width > 0»).then_some", "true"),
       swap("a partial tile says so", "if «self.width < WIDTH» {", "false"),
-      swap("levels end", "|level| «*level <= MAX_LEVEL»)", "true"),
+      swap("levels end", "|level| «*level <= MAX_LEVEL»)", "true", {
+        equivalent: "the largest tree has no hash at a higher level",
+      }),
       swap("a partial width is partial", "|width| «(1..WIDTH).contains(width)»)", "true"),
       swap("an index within the largest tree", "«tile.within_bounds()».then_some", "true"),
       swap("no second name of a tile", "if «place == 0 && value == 0» {", "false"),
@@ -211,7 +215,7 @@ export const log: Area[] = [
   },
   {
     file: "crypto-wasm/log/src/edge.rs",
-    by: "log-suite trees vectors",
+    by: "log-suite bounds trees vectors",
     mutants: [
       swap("an edge within bounds", "if «size > TREE_SIZE» || !left", "false"),
       swap("an edge of whole hashes", "size > TREE_SIZE || «!left_over.is_empty()»", "false"),
@@ -225,7 +229,9 @@ export const log: Area[] = [
         "true",
       ),
       swap("nor one without a partial tile", "hashes_at(level, before) && «!hashes.is_empty()» {", "true"),
-      swap("edge tiles: only partial ones", "|level| «partial(*level, size) > 0»", "true"),
+      swap("edge tiles: only partial ones", "|level| «partial(*level, size) > 0»", "true", {
+        equivalent: "a tile of no hash is none",
+      }),
     ],
   },
   {
@@ -265,12 +271,14 @@ export const log: Area[] = [
       swap("padding stands at the end", "padding > 0 && at + 1 != chunks.len()", "false"),
       swap("unused bits are zero: one padding", "1 if «low == 0» =>", "true"),
       swap("unused bits are zero: two", "2 if «middle == 0 && low == 0» =>", "true"),
-      swap("a hash has 32 bytes", "if «text.len() == 44» { decode", "true"),
+      swap("a hash has 32 bytes", "if «text.len() == 44» { decode", "true", {
+        equivalent: "other bytes are no 32; the length is only looked at sooner",
+      }),
     ],
   },
   {
     file: "crypto-wasm/log/src/frontier.rs",
-    by: "log-suite trees",
+    by: "log-suite bounds trees",
     mutants: [
       swap("within bounds", "if «size > TREE_SIZE» || subtrees", "false"),
       swap(

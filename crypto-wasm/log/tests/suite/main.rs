@@ -11,6 +11,7 @@
     clippy::format_push_string
 )]
 
+mod bounds;
 mod naive;
 mod published;
 mod texts;
