@@ -38,7 +38,9 @@ export interface Env {
   TALOS_DATABASE_ENDPOINT?: string;
   /** resolver of receivers' names, DNS over HTTPS with JSON answers; without it no name is called */
   TALOS_DOH_URL?: string;
-  /** development only: `allow` lets webhooks go to loopback over http */
+  /** text of a tlog-policy: whom the meta-log asks for cosignatures, and how many make a quorum; nobody when absent */
+  TALOS_WITNESSES?: string;
+  /** development only: `allow` lets webhooks and witnesses be on loopback, over http */
   TALOS_LOOPBACK_RECEIVERS?: string;
 }
 

@@ -2,23 +2,27 @@
  * The atom: the deployment's log of its logs' heads. A tenant's log stays private; that it has one history does not depend on
  * that, because each of its published heads is a leaf here, and this log alone is witnessed and anchored.
  * Reached by: the one name `meta`.
- * Rows: `heads` (one for each leaf, `meta-heads.ts`; never deleted), the tree's (`tree-store.ts`).
+ * Rows: `heads` (one for each leaf, `meta-heads.ts`; never deleted), the tree's (`tree-store.ts`), witnesses and the newest
+ * head that met their quorum (`cosigner.ts`).
  * Atomic: `add` compares with the origin's newest head, numbers the new one and writes it without awaiting in between. The
- * alarm makes leaves of what was added (one transaction), and publishes them.
+ * alarm makes leaves of what was added (one transaction), publishes them, and has the published head cosigned.
  * Eviction loses: how often publishing failed. No head: it was durable before it was answered.
  * Source: contracts/spec/log.md#meta-log.
  */
 import { DurableObject } from "cloudflare:workers";
 import { LIMITS, TalosError } from "@talos/contracts";
 import { checkpointText, HASH_BYTES, inclusionProof, proofFile, verifyCheckpoint } from "@talos/core/log";
+import { Cosigner } from "./cosigner.ts";
 import type { Env } from "./env.ts";
 import { keysetsOf } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
 import { MetaHeads } from "./meta-heads.ts";
-import { headKeys, metaNames, metaOrigin, signingSeed } from "./meta-key.ts";
+import { headKeys, metaKeys, metaNames, metaOrigin, signingSeed } from "./meta-key.ts";
 import { logHost, Publisher } from "./publisher.ts";
+import type { CourierPort } from "./sink-types.ts";
 import { TreeStore } from "./tree-store.ts";
-import type { MetaAdded, MetaAsk, MetaHead, MetaPort, MetaProof, MetaStatus } from "./types.ts";
+import type { MetaAdded, MetaAsk, MetaHead, MetaLevel, MetaPort, MetaProof, MetaStatus } from "./types.ts";
+import { witnessPolicy } from "./witness-policy.ts";
 
 /** Beyond this the log refuses instead of meeting the platform's bound (10 GB an object) in the middle of a write. */
 const MAX_BYTES = 9_000_000_000;
@@ -33,6 +37,7 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
   readonly #heads: MetaHeads;
   readonly #tree: TreeStore;
   readonly #publisher: Publisher;
+  readonly #cosigner: Cosigner;
   #alarmMs: number | null = null;
   /** Heads are judged in the order in which they came, though each is verified first. */
   #last: Promise<unknown> = Promise.resolve();
@@ -48,6 +53,15 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
       bucket: () => this.env.AUDIT_TILES,
       names: metaNames(this.#name()),
       seed: () => signingSeed(keysetsOf(this.env, Date.now())),
+    });
+    this.#cosigner = new Cosigner(ctx.storage.sql, {
+      tree: this.#tree,
+      courier: () => (this.ctx.exports as unknown as { Courier: CourierPort }).Courier,
+      bucket: () => this.env.AUDIT_TILES,
+      file: metaNames(this.#name()).cosigned,
+      policy: () => witnessPolicy(this.env.TALOS_WITNESSES),
+      keys: () => metaKeys(keysetsOf(this.env, Date.now()), this.#tree.sealed()!.origin),
+      now: () => Date.now(),
     });
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmMs = await ctx.storage.getAlarm();
@@ -111,19 +125,30 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
     return { ok: true, index: leaf };
   }
 
-  /** See {@link MetaPort}. */
+  /** See {@link MetaPort}. The best that there is of the levels that will do. */
   async prove({ origin, index, level }: MetaAsk): Promise<MetaProof> {
-    const later = { ok: false, code: "audit.proof_pending", retry_after_ms: LIMITS.audit_publish_ms } as const;
     const head = this.#heads.covering(origin, index);
+    const found = head === undefined ? undefined : this.#covering(head.leaf, level);
+    if (head === undefined || found === undefined) {
+      return { ok: false, code: "audit.proof_pending", retry_after_ms: LIMITS.audit_publish_ms };
+    }
+    const hashes = await inclusionProof(head.leaf, found.size, async (path) => this.#tree.tile(path));
+    const proof = proofFile({ index: head.leaf, hashes, checkpoint: found.note });
+    return { ok: true, level: found.level, head: { size: head.size, note: head.note }, proof, anchors: [] };
+  }
+
+  /** The checkpoint of at least this level that covers a leaf. */
+  #covering(leaf: number, least: MetaLevel): { level: MetaLevel; size: number; note: string } | undefined {
+    if (least === "anchored") return undefined;
+    const cosigned = this.#cosigner.cosigned();
+    if (cosigned !== undefined && cosigned.size > leaf) return { level: "witnessed", ...cosigned };
     const published = this.#tree.published();
-    if (head === undefined || published === undefined || published.size <= head.leaf) return later;
-    if (level !== "published") return later;
-    const hashes = await inclusionProof(head.leaf, published.size, async (path) => this.#tree.tile(path));
-    const proof = proofFile({ index: head.leaf, hashes, checkpoint: published.note });
-    return { ok: true, level: "published", head: { size: head.size, note: head.note }, proof, anchors: [] };
+    if (least === "witnessed" || published === undefined || published.size <= leaf) return undefined;
+    return { level: "published", ...published };
   }
 
   status(): MetaStatus {
+    const cosigned = this.#cosigner.cosigned();
     return {
       origin: this.#tree.sealed()?.origin ?? null,
       heads: this.#heads.next(),
@@ -131,6 +156,9 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
       published_size: this.#tree.published()?.size ?? 0,
       publish_failures: this.#publisher.failures,
       forked: this.#publisher.state === "forked",
+      witnessed_size: cosigned?.size ?? 0,
+      ...(cosigned === undefined ? {} : { witnessed_ms: cosigned.time_ms }),
+      witnesses: this.#cosigner.status(),
       bytes: this.ctx.storage.sql.databaseSize,
     };
   }
@@ -140,12 +168,12 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
     this.#armAgain(Date.now());
   }
 
-  /** Seal and publish now, as far as it goes; failures are counted in `status` and tried again by the alarm. */
+  /** Seal, publish and ask the witnesses now, as far as it goes; failures are counted in `status` and tried again by the alarm. */
   async flush(): Promise<void> {
     await this.#work(true);
   }
 
-  /** Come again while anything is left. Never throws for R2. */
+  /** Come again while anything is left. Never throws for R2 or a witness. */
   override async alarm(): Promise<void> {
     await this.#work(false);
   }
@@ -155,9 +183,20 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
     try {
       this.#seal();
       await this.#publisher.run(Date.now(), force);
+      // What is not ours to publish is not ours to have cosigned either.
+      if (this.#publisher.state === "same") await this.#cosign(force);
     } finally {
       this.#armAgain(Date.now());
     }
+  }
+
+  /** A witness that does not answer holds up nothing: the round goes on, and says when it is over. */
+  async #cosign(force: boolean): Promise<void> {
+    const round = this.#cosigner.run(force);
+    if (force) return round;
+    const over = round.finally(() => this.#armAgain(Date.now()));
+    this.ctx.waitUntil(over);
+    await Promise.race([over, scheduler.wait(LIMITS.audit_publish_ms)]);
   }
 
   /** Make leaves of what was added. Rows that contradict each other stop the log: nothing is added to them. */
@@ -181,8 +220,9 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
   #armAgain(nowMs: number): void {
     if (this.#publisher.state === "forked") return;
     const unsealed = (this.#tree.sealed()?.size ?? 0) < this.#heads.next();
-    const waitMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
-    if (waitMs !== null) this.#arm(nowMs, Math.max(1, waitMs));
+    const treeMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
+    const waits = [treeMs, this.#cosigner.waitMs()].filter((ms) => ms !== null);
+    if (waits.length > 0) this.#arm(nowMs, Math.max(1, Math.min(...waits)));
   }
 
   /** The earlier of what is set and what is asked for. */

@@ -203,8 +203,27 @@ export interface MetaStatus {
   publish_failures: number;
   /** rows and bucket contradict each other: nothing is added any more */
   forked: boolean;
+  /** size of the newest head that met the quorum; 0 where there is none */
+  witnessed_size: number;
+  /** unix ms when it met it */
+  witnessed_ms?: number;
+  witnesses: WitnessStatus[];
   /** size of the object's database */
   bytes: number;
+}
+
+/** How one witness fares. */
+export interface WitnessStatus {
+  /** of its key */
+  name: string;
+  /** size of the newest head that it cosigned */
+  size: number;
+  /** unix seconds that it named then */
+  time_seconds?: number;
+  /** attempts that failed since the last one that did not */
+  failures: number;
+  /** why the last one failed: `witness.refused` (it knows another history), `witness.ahead` (it knows a newer head), … */
+  code?: string;
 }
 
 /** The meta-log as the tenants' logs, their surfaces and the Worker's clock reach it. */

@@ -14,6 +14,7 @@ import {
   thumbprint,
 } from "@talos/core";
 import { publishersOf } from "../../durable-objects/publishers.ts";
+import { witnessPolicy } from "../../durable-objects/witness-policy.ts";
 import type { Env } from "../env.ts";
 import { type Log, logger } from "../shared/log.ts";
 import { type Redact, redactor } from "../shared/redact.ts";
@@ -81,6 +82,7 @@ const RAW = [
   "DATABASE_URL",
   "TALOS_DOH_URL",
   "TALOS_LOOPBACK_RECEIVERS",
+  "TALOS_WITNESSES",
 ] as const satisfies readonly (keyof Env)[];
 
 let kept: { env: Env; raw: (string | undefined)[]; read: Read } | undefined;
@@ -118,6 +120,7 @@ export function readConfig(env: Env, nowMs: number): Read {
     if (env.TALOS_LOOPBACK_RECEIVERS) missing.push("TALOS_LOOPBACK_RECEIVERS is for development only");
   }
   if (!isResolver(env.TALOS_DOH_URL, mode === "production")) missing.push("TALOS_DOH_URL");
+  if (!isWitnessPolicy(env.TALOS_WITNESSES)) missing.push("TALOS_WITNESSES");
   const read = readKeysets(env.TALOS_KEYSETS, mode, nowMs);
   if (!read.ok) missing.push(...read.missing.filter((reason) => !missing.includes(reason)));
   if (missing.length > 0 || !read.ok || (mode !== "development" && mode !== "production"))
@@ -186,6 +189,15 @@ function isResolver(text: string | undefined, production: boolean): boolean {
   if (text === undefined || text === "") return true;
   const url = URL.parse(text);
   return url !== null && (url.protocol === "https:" || (url.protocol === "http:" && !production));
+}
+
+function isWitnessPolicy(text: string | undefined): boolean {
+  try {
+    witnessPolicy(text);
+    return true;
+  } catch {
+    return false; // named, without its text
+  }
 }
 
 function readTenants(text: string | undefined, missing: string[]): string[] {
