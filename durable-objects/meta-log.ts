@@ -12,7 +12,9 @@
 import { DurableObject } from "cloudflare:workers";
 import { LIMITS, TalosError } from "@talos/contracts";
 import { checkpointText, HASH_BYTES, inclusionProof, proofFile, verifyCheckpoint } from "@talos/core/log";
+import { ANCHOR_KINDS, anchoredAt, anchorsOf } from "./anchored.ts";
 import { Cosigner } from "./cosigner.ts";
+import { withinMs } from "./deadline.ts";
 import type { Env } from "./env.ts";
 import { keysetsOf } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
@@ -21,17 +23,39 @@ import { headKeys, metaKeys, metaNames, metaOrigin, signingSeed } from "./meta-k
 import { logHost, Publisher } from "./publisher.ts";
 import type { CourierPort } from "./sink-types.ts";
 import { TreeStore } from "./tree-store.ts";
-import type { MetaAdded, MetaAsk, MetaHead, MetaLevel, MetaPort, MetaProof, MetaStatus } from "./types.ts";
+import type {
+  Anchor,
+  MetaAdded,
+  MetaAsk,
+  MetaHead,
+  MetaLevel,
+  MetaPage,
+  MetaPort,
+  MetaProof,
+  MetaStatus,
+} from "./types.ts";
 import { witnessPolicy } from "./witness-policy.ts";
 
 /** Beyond this the log refuses instead of meeting the platform's bound (10 GB an object) in the middle of a write. */
 const MAX_BYTES = 9_000_000_000;
 /** An alarm this long overdue was lost, and is set again. */
 const LOST_ALARM_MS = 5_000;
+/** Heads of one page: with their notes, 64 KiB. */
+const HEADS_PAGE = 256;
+/** How long an anchor is waited for where less will do. */
+const ANCHORS_MS = 1_000;
 /** Heads that wait for their verification at once. */
 const WAITING = 1_024;
 
 const utf8 = new TextEncoder();
+
+/** A checkpoint of the meta-log, and what vouches for it. */
+interface Covering {
+  level: MetaLevel;
+  size: number;
+  note: string;
+  anchors: Anchor[];
+}
 
 export class MetaLog extends DurableObject<Env> implements MetaPort {
   readonly #heads: MetaHeads;
@@ -128,23 +152,49 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
   /** See {@link MetaPort}. The best that there is of the levels that will do. */
   async prove({ origin, index, level }: MetaAsk): Promise<MetaProof> {
     const head = this.#heads.covering(origin, index);
-    const found = head === undefined ? undefined : this.#covering(head.leaf, level);
+    const found = head === undefined ? undefined : await this.#covering(head.leaf, level);
     if (head === undefined || found === undefined) {
       return { ok: false, code: "audit.proof_pending", retry_after_ms: LIMITS.audit_publish_ms };
     }
     const hashes = await inclusionProof(head.leaf, found.size, async (path) => this.#tree.tile(path));
     const proof = proofFile({ index: head.leaf, hashes, checkpoint: found.note });
-    return { ok: true, level: found.level, head: { size: head.size, note: head.note }, proof, anchors: [] };
+    const { level: reached, anchors } = found;
+    return { ok: true, level: reached, head: { size: head.size, note: head.note }, proof, anchors };
   }
 
   /** The checkpoint of at least this level that covers a leaf. */
-  #covering(leaf: number, least: MetaLevel): { level: MetaLevel; size: number; note: string } | undefined {
+  async #covering(leaf: number, least: MetaLevel): Promise<Covering | undefined> {
+    const sources = ANCHOR_KINDS.map((kind) => anchorsOf(this.env, kind)).filter((source) => source !== undefined);
+    const asking = anchoredAt(leaf + 1, sources);
+    const waitMs = least === "anchored" ? LIMITS.object_timeout_ms : ANCHORS_MS;
+    const anchored = await withinMs(asking, waitMs, "the anchors").catch(() => undefined);
+    const sealed = this.#tree.sealed()?.size ?? 0;
+    if (anchored !== undefined && anchored.size <= sealed) return { level: "anchored", ...anchored };
     if (least === "anchored") return undefined;
     const cosigned = this.#cosigner.cosigned();
-    if (cosigned !== undefined && cosigned.size > leaf) return { level: "witnessed", ...cosigned };
+    if (cosigned !== undefined && cosigned.size > leaf) return { level: "witnessed", ...cosigned, anchors: [] };
     const published = this.#tree.published();
     if (least === "witnessed" || published === undefined || published.size <= leaf) return undefined;
-    return { level: "published", ...published };
+    return { level: "published", size: published.size, note: published.note, anchors: [] };
+  }
+
+  /** See {@link MetaPort}. With nobody to ask, what is published is all that there is. */
+  async cosigned(): Promise<{ size: number; note: string } | null> {
+    if (witnessPolicy(this.env.TALOS_WITNESSES).witnesses.length > 0) return this.#cosigner.cosigned() ?? null;
+    const published = this.#tree.published();
+    return published === undefined ? null : { size: published.size, note: published.note };
+  }
+
+  /** The head that anybody is shown; null before the first. */
+  checkpoint(): string | null {
+    return this.#cosigner.cosigned()?.note ?? this.#tree.published()?.note ?? null;
+  }
+
+  /** Heads as they were taken, from a leaf on, for whoever looks into it. */
+  page(from: number): MetaPage {
+    const rows = this.#heads.page(from, HEADS_PAGE);
+    const heads = rows.map(({ leaf, origin, size, note, time_ms }) => ({ index: leaf, origin, size, note, time_ms }));
+    return { heads, next: from + heads.length };
   }
 
   status(): MetaStatus {

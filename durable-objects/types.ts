@@ -212,6 +212,13 @@ export interface MetaStatus {
   bytes: number;
 }
 
+/** Heads that the meta-log took, in order. */
+export interface MetaPage {
+  heads: { index: number; origin: string; size: number; note: string; time_ms: number }[];
+  /** where the next page begins */
+  next: number;
+}
+
 /** How one witness fares. */
 export interface WitnessStatus {
   /** of its key */
@@ -230,6 +237,8 @@ export interface WitnessStatus {
 export interface MetaPort {
   add(head: MetaHead): Promise<MetaAdded>;
   prove(ask: MetaAsk): Promise<MetaProof>;
+  /** The newest checkpoint that met the quorum: what is anchored. Null before the first. */
+  cosigned(): Promise<{ size: number; note: string } | null>;
   poke(): Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import { streamHandlers } from "./audit/stream.ts";
 import { pokeAll } from "./cron.ts";
 import type { Env } from "./env.ts";
 import { authorizePort, context, gatewayHandlers, guard, tenantListed } from "./gateway/app.ts";
+import { metaHandlers } from "./meta/app.ts";
 import { surfaceApp } from "./shared/surface.ts";
 
 export { AuditLog } from "../durable-objects/audit-log.ts";
@@ -28,6 +29,7 @@ const app = surfaceApp({
     ...exportHandlers,
     ...streamHandlers,
     ...sinkHandlers,
+    ...metaHandlers,
   },
   authorize: authorizePort,
   first: [context, guard],

@@ -368,6 +368,14 @@ export const LIMITS = {
   witness_evidence: 16,
   /** milliseconds. Longest pause before a witness that failed is asked again: one that is back is noticed within five minutes. */
   witness_retry_ms: 300000,
+  /** entries. Keys of witnesses that a policy holds. */
+  witnesses: 64,
+  /** bytes. Names of logs and of keys, as the formats bound them. */
+  note_name_bytes: 255,
+  /** bytes. A signed note, which is at most 64 KiB. */
+  note_chars: 65536,
+  /** entries. Anchored checkpoints in one answer: sixteen of each kind, a few days of the usual pace. */
+  meta_anchors: 32,
 } as const;
 
 export type LimitName = keyof typeof LIMITS;

@@ -418,6 +418,76 @@ export interface AuditLogFacts {
   policy?: string;
 }
 
+/** One of them. */
+export interface AnchoredCheckpoint {
+  /** Leaves of the checkpoint. */
+  size: number;
+  /** The signed checkpoint. */
+  note: string;
+  /** The evidence. */
+  anchor: LogAnchor;
+  /** How long ago it was anchored. */
+  age_ms: number;
+}
+
+/** The newest anchored checkpoints of the meta-log, with their evidence. Source: contracts/spec/log.md#Meta-log. */
+export interface MetaAnchors {
+  /** Newest first of each kind. */
+  anchors: AnchoredCheckpoint[];
+}
+
+/** How one witness fares. */
+export interface WitnessFacts {
+  /** Name of its key. */
+  name: string;
+  /** Leaves of the newest head that it cosigned; 0 where there is none. */
+  cosigned: number;
+  /** When it says that it did, unix time. */
+  time_seconds?: number;
+  /** Attempts that failed since the last one that did not. */
+  failures: number;
+  /** Why the last one failed; `witness.refused`: it knows another history, `witness.ahead`: it knows a newer head than ours. */
+  code?: string;
+}
+
+/** How anchoring on one kind of chain stands. */
+export interface AnchoringFacts {
+  /** Which. */
+  kind: "evm" | "ots";
+  /** `off`: not configured; `unknown`: it could not be asked. */
+  state: "off" | "idle" | "working" | "failing" | "refused" | "unknown";
+  /** Leaves of the newest anchored head; 0 where there is none. */
+  anchored: number;
+  /** How long ago that was done; absent where there is none. */
+  anchored_age_ms?: number;
+  /** Attempts that failed since the last one that did not. */
+  failures: number;
+}
+
+/** How the meta-log stands. Source: contracts/spec/log.md#Meta-log. */
+export interface MetaFacts {
+  /** What it calls itself; absent before its first leaf. */
+  origin?: LogOrigin;
+  /** Heads of logs that were taken. */
+  heads: number;
+  /** Leaves of the sealed tree. */
+  sealed: number;
+  /** Leaves of the newest published head. */
+  published: number;
+  /** Attempts to publish that failed since the last one that did not. */
+  publish_failures: number;
+  /** Leaves of the newest head that met the quorum; 0 where there is none. */
+  witnessed: number;
+  /** How long ago that head met it; absent where there is none. */
+  witnessed_age_ms?: number;
+  /** Whoever is asked for cosignatures. */
+  witnesses: WitnessFacts[];
+  /** Where it is anchored. */
+  anchors: AnchoringFacts[];
+  /** Whether its rows and what it published contradict each other: then nothing is added to it. */
+  forked: boolean;
+}
+
 /** By (ts, event_id), in the order that was asked for. */
 export interface AuditEventPage {
   /** At most `limit` records. */
@@ -1953,6 +2023,8 @@ export interface SchemaTypes {
   "audit/event-v2": AuditEventV2;
   "audit/export-head": AuditExportHead;
   "audit/log": AuditLogFacts;
+  "audit/meta-anchors": MetaAnchors;
+  "audit/meta-status": MetaFacts;
   "audit/page": AuditEventPage;
   "audit/promise": AuditPromise;
   "audit/proof-bundle": ProofBundle;

@@ -54,6 +54,11 @@ const isSignedNote = text(65536, 1);
 const isAuditExportHead = object({ schema_id: constant("talos.audit_export"), schema_version: constant("v1"), origin: isLogOrigin, from: isEventIndex, to: isTreeSize, checkpoint: isSignedNote, subtrees: list(isTreeHash, 64), consistency: list(isTreeHash, 64), next: isEventIndex }, ["schema_id","schema_version","origin","from","to","checkpoint","subtrees","consistency"]);
 const isVerifierKey = text(512, 0, /^[^+\s]{1,255}\+[0-9a-f]{8}\+[A-Za-z0-9+\/=]{1,160}$/u);
 const isAuditLogFacts = object({ origin: isLogOrigin, keys: list(isVerifierKey, 8), appended: integer(0, 9007199254740991), sealed: integer(0, 9007199254740991), published: integer(0, 9007199254740991), witnessed: integer(0, 9007199254740991), anchored: integer(0, 9007199254740991), forked: boolean, policy: text(262144, 1) }, ["keys","appended","sealed","published","forked"]);
+const isAnchoredCheckpoint = object({ size: integer(0, 9007199254740991), note: text(65536, 1), anchor: isLogAnchor, age_ms: integer(0, 9007199254740991) }, ["size","note","anchor","age_ms"]);
+const isMetaAnchors = object({ anchors: list(isAnchoredCheckpoint, 32) }, ["anchors"]);
+const isWitnessFacts = object({ name: text(255, 1), cosigned: integer(0, 9007199254740991), time_seconds: integer(0, 9007199254740991), failures: integer(0, 9007199254740991), code: text(64, 0, /^[A-Za-z][A-Za-z0-9_.]*$/u) }, ["name","cosigned","failures"]);
+const isAnchoringFacts = object({ kind: enumeration("evm", "ots"), state: enumeration("off", "idle", "working", "failing", "refused", "unknown"), anchored: integer(0, 9007199254740991), anchored_age_ms: integer(0, 9007199254740991), failures: integer(0, 9007199254740991) }, ["kind","state","anchored","failures"]);
+const isMetaFacts = object({ origin: isLogOrigin, heads: integer(0, 9007199254740991), sealed: integer(0, 9007199254740991), published: integer(0, 9007199254740991), publish_failures: integer(0, 9007199254740991), witnessed: integer(0, 9007199254740991), witnessed_age_ms: integer(0, 9007199254740991), witnesses: list(isWitnessFacts, 64), anchors: list(isAnchoringFacts, 2), forked: boolean }, ["heads","sealed","published","publish_failures","witnessed","witnesses","anchors","forked"]);
 const isAuditRecord = object({ seq: integer(0, 9007199254740991), leaf_hash: isSha256, event: union(isAuditEventV2, isAuditEventV1), promise: isCompactJws, source: enumeration("index", "log") }, ["seq","leaf_hash","event"]);
 const isAuditCursor = text(80, 1, /^[A-Za-z0-9_-]+$/u);
 const isAuditEventPage = object({ events: list(isAuditRecord, 200), next_cursor: isAuditCursor, prev_cursor: isAuditCursor }, ["events"]);
@@ -184,6 +189,8 @@ export const CHECKS: { readonly [N in SchemaName]: Check } = {
   "audit/event-v2": isAuditEventV2,
   "audit/export-head": isAuditExportHead,
   "audit/log": isAuditLogFacts,
+  "audit/meta-anchors": isMetaAnchors,
+  "audit/meta-status": isMetaFacts,
   "audit/page": isAuditEventPage,
   "audit/promise": isAuditPromise,
   "audit/proof-bundle": isProofBundle,

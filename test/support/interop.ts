@@ -30,15 +30,29 @@ export interface Said {
 
 /** @param olds files of earlier signed heads */
 export function interop(binary: string, server: Server, key: string, proofs: number, olds: string[]): Promise<Said> {
-  return say(binary, [
-    "-url",
-    urlOf(server),
-    "-key",
-    key,
-    "-proofs",
-    String(proofs),
-    ...olds.flatMap((o) => ["-old", o]),
-  ]);
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return interopAt(binary, url, key, proofs, { olds });
+}
+
+/** @param more.entries files of entries that must be in the log */
+export function interopAt(
+  binary: string,
+  url: string,
+  key: string,
+  proofs: number,
+  more: { olds?: string[]; entries?: string[] } = {},
+): Promise<Said> {
+  const args = ["-url", url, "-key", key, "-proofs", String(proofs)];
+  for (const path of more.olds ?? []) args.push("-old", path);
+  for (const path of more.entries ?? []) args.push("-entry", path);
+  return new Promise((resolve, reject) => {
+    const child = spawn(binary, args);
+    const said = { out: "", error: "" };
+    child.stdout.on("data", (chunk) => (said.out += chunk));
+    child.stderr.on("data", (chunk) => (said.error += chunk));
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, ...said }));
+  });
 }
 
 /** Re-derives the whole log from its bundles. It ends with 0 whatever it finds, so what counts is what it says. */

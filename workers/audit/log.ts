@@ -11,6 +11,7 @@ import type { Consistency } from "../../durable-objects/log-reads.ts";
 import { keysetsOf } from "../../durable-objects/keysets.ts";
 import { headKeys, metaKeys, metaOrigin } from "../../durable-objects/meta-key.ts";
 import { logHost } from "../../durable-objects/publisher.ts";
+import { metaPolicy, witnessPolicy } from "../../durable-objects/witness-policy.ts";
 import { PublicError } from "../shared/errors.ts";
 import type { AppContext, Handlers } from "../shared/ports.ts";
 import { readParameters } from "./parameters.ts";
@@ -66,7 +67,7 @@ async function facts(c: AppContext): Promise<AuditLogFacts> {
   // Every head key of the deployment under the log's origin: a head of before a rotation verifies too.
   const keys = headKeys(keysets, origin);
   const meta = await metaKeys(keysets, metaOrigin(logHost(c.env.TALOS_ORIGIN)));
-  const policy = [...[...keys, ...meta].map((key) => `log ${key}\n`), "quorum none\n"].join("");
+  const policy = metaPolicy([...keys, ...meta], witnessPolicy(c.env.TALOS_WITNESSES));
   return { origin, keys, ...sizes, policy };
 }
 

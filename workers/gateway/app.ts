@@ -22,7 +22,8 @@ import { getHead, putPolicy, revoke } from "./tenant.ts";
 import { evaluation, evaluations } from "./third-party.ts";
 import { didJson, keyDirectory, openapiJson } from "./well-known.ts";
 
-type Own = Omit<Handlers, `audit.${string}` | `sinks.${string}`> & Pick<Handlers, "audit.events.append">;
+type Own = Omit<Handlers, `audit.${string}` | `sinks.${string}` | `meta.${string}`> &
+  Pick<Handlers, "audit.events.append">;
 
 export function gatewayHandlers(query: AuditQueryPort): Own {
   return {

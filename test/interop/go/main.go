@@ -1,10 +1,10 @@
 // Command interop reads a log over HTTP with code that is not ours (golang.org/x/mod/sumdb) and says whether it agrees.
 //
-//	interop -url http://127.0.0.1:PORT/ -key VKEY -proofs 10000 [-old FILE] [-header "Name: value"]
+//	interop -url http://127.0.0.1:PORT/ -key VKEY -proofs 10000 [-old FILE] [-entry FILE] [-header "Name: value"]
 //
 // It opens the checkpoint as a signed note, re-derives every leaf and the root from the entry bundles, reads every leaf
 // through TileHashReader, verifies random proofs of inclusion and consistency, and, given older signed
-// checkpoints (one file each), that the head extends them. One line of counts, or what differs and exit code 1.
+// checkpoints (one file each), that the head extends them, and that each given entry is in it. One line of counts, or what differs and exit code 1.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"math/rand"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -154,13 +155,14 @@ func (r *remote) entries(size int64) ([]tlog.Hash, error) {
 }
 
 func run() error {
-	var headers, olds multi
+	var headers, olds, wanted multi
 	url := flag.String("url", "", "address of the log, with its last slash")
 	key := flag.String("key", "", "verifier key of the log")
 	proofs := flag.Int("proofs", 10_000, "random proofs of each kind together")
 	seed := flag.Int64("seed", 1, "of the random choice")
 	flag.Var(&headers, "header", "sent with every request")
 	flag.Var(&olds, "old", "file of an older signed checkpoint")
+	flag.Var(&wanted, "entry", "file of an entry that must be in the log")
 	flag.Parse()
 
 	verifier, err := note.NewVerifier(*key)
@@ -247,6 +249,24 @@ func run() error {
 		if root != older.Hash {
 			return fmt.Errorf("%s: the head does not extend it", path)
 		}
+	}
+	for _, path := range wanted {
+		entry, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		index := int64(slices.Index(leaves, tlog.RecordHash(entry)))
+		if index < 0 {
+			return fmt.Errorf("%s: not in the log", path)
+		}
+		proof, err := tlog.ProveRecord(tree.N, index, hashes)
+		if err != nil {
+			return err
+		}
+		if err := tlog.CheckRecord(proof, tree.N, tree.Hash, index, tlog.RecordHash(entry)); err != nil {
+			return err
+		}
+		fmt.Printf("entry %d: %s\n", index, path)
 	}
 	fmt.Printf("ok: %d leaves, %d proofs, %d tiles, %d older heads\n", tree.N, *proofs/2*2, log.reads, len(olds))
 	return nil
