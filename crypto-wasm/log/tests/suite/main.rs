@@ -8,7 +8,8 @@
     clippy::too_many_lines,
     clippy::cast_possible_truncation,
     clippy::large_stack_arrays,
-    clippy::format_push_string
+    clippy::format_push_string,
+    clippy::format_collect
 )]
 
 mod bounds;
