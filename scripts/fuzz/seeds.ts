@@ -259,6 +259,22 @@ export function seeds(target: string): string[] {
       return frames();
     case "read":
       return [...frames(), ...reads(), "!"];
+    case "log_note":
+      return [
+        ...texts("log/notes", "note"),
+        ...texts("log/keys", "key"),
+        ...texts("log/checkpoints", "text").map((text) => `${text}\n— a AAAAAAE=\n`),
+      ];
+    case "log_policy":
+      return texts("log/policies", "policy");
+    case "log_proof":
+      return [...texts("log/proof-files", "file"), ...texts("log/verdicts", "file")];
+    case "log_tree":
+      return [
+        ...texts("log/tiles", "path").map((path) => `/${path}`),
+        ...texts("log/bundles", "bundle").map((bytes) => `b${Buffer.from(bytes, "base64").toString("latin1")}`),
+        ...[1, 2, 3, 7].map((step) => `\u0005${String.fromCharCode(step, step, 127, 127, 2, 1)}`),
+      ];
     default:
       throw new Error(`no seeds for the target ${target}`);
   }

@@ -3,6 +3,9 @@
 #[path = "../targets/mod.rs"]
 pub mod targets;
 
+#[path = "../log-targets/mod.rs"]
+pub mod log_targets;
+
 // The generators of the core's property tests, here with a fuzzer's choices.
 #[allow(dead_code)]
 #[path = "../../core/tests/suite/generate.rs"]

@@ -13,6 +13,7 @@
 )]
 
 mod bounds;
+mod fuzz_replay;
 mod naive;
 mod published;
 mod texts;
