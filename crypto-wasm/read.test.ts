@@ -59,7 +59,7 @@ function sites(change: object = {}, entries: string[] = [], rev_seq = 1): { here
 const FACTS: (keyof RequestFacts)[] = [
   ...(["form", "class", "needs", "rate_classes", "rate_class", "links", "root_link", "sub", "root_sub"] as const),
   ...(["anchor", "jkt", "session_id", "nonce", "expires", "proof_hash", "capability_hash", "request_hash"] as const),
-  ...(["args_json", "writes", "not_after", "receipt", "mcp", "decisions"] as const),
+  ...(["args_json", "keep", "writes", "not_after", "receipt", "mcp", "decisions"] as const),
 ];
 
 /** What a core answers, thrown or given, facts spelled out. */

@@ -123,6 +123,8 @@ const RECEIPT = 1;
 const WRITES = 2;
 const MCP = 4;
 const MCP_CALL = 8;
+const KEEP_ARGS = 16;
+const KEEP_RESULT = 32;
 /** The texts of the facts, in the core's order. */
 const TEXTS = [
   "decision",
@@ -243,6 +245,11 @@ export class ReadFacts implements RequestFacts {
   }
   get args_json(): string | undefined {
     return this.#opt("args_json");
+  }
+  get keep(): RequestFacts["keep"] {
+    const [args, result] = [this.#flag(KEEP_ARGS), this.#flag(KEEP_RESULT)];
+    if (args) return result ? "both" : "args";
+    return result ? "result" : undefined;
   }
   get writes(): boolean {
     return this.#flag(WRITES);

@@ -169,6 +169,8 @@ export interface RequestFacts {
   request_hash: string;
   /** canonical JSON of the arguments of the first need, for commitments */
   args_json?: string;
+  /** what of the one call that is asked for the policy keeps (contracts/spec/erasure.md) */
+  keep?: "args" | "result" | "both" | undefined;
   /** the ticket was opened for more than reads; true for signed requests */
   writes: boolean;
   /** seconds; earliest `exp` of chain and ticket */

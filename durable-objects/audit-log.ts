@@ -2,7 +2,8 @@
  * The atom: the record of one tenant, in one order.
  * Reached by: the tenant's name, which is also the log's name in promises and in the projection.
  * Rows: `batches` (one for each append: its events and what their promises were made with), `event_ids` (one for each
- * event: the exact index), `salts` (of commitments, apart from the leaves, so that they can be erased), `projection` (one
+ * event: the exact index), `salt_outbox` (sealed salts, until
+ * their vault has them: `salt-outbox.ts`), `projection` (one
  * row: how far Postgres is), `last_head` (one row: the newest head that was recorded), all in `log-store.ts`; others in
  * `tree-store.ts`, `handover.ts`, `sweeper.ts`, `conflict-alarms.ts`, `followers.ts`.
  * Atomic: `append` compares ids, numbers the events and writes all rows in one transaction without awaiting; the output
@@ -32,6 +33,7 @@ import { LogStreams, type StreamAsk, type Streamed } from "./log-streams.ts";
 import { Outbox } from "./outbox.ts";
 import { fileNames, newOrigin, Publisher } from "./publisher.ts";
 import type { LogSlice } from "./sink-types.ts";
+import { SaltOutbox } from "./salt-outbox.ts";
 import { type Place, Sweeper } from "./sweeper.ts";
 import { TreeStore } from "./tree-store.ts";
 import type {
@@ -61,6 +63,7 @@ export class AuditLog extends DurableObject<Env> {
   readonly #followers: Followers;
   readonly #reads: LogReads;
   readonly #streams: LogStreams;
+  readonly #salts: SaltOutbox;
   #alarmMs: number | null = null;
   /** When projecting is due: while Postgres is down it waits longer than sealing does. */
   #projectAtMs = 0;
@@ -86,14 +89,21 @@ export class AuditLog extends DurableObject<Env> {
       seed: () => primaryKey(keysetsOf(this.env, Date.now()), "head").key,
       published: (head) => this.#handover.published(head),
     });
+    const find = async (id: string) => {
+      const found = this.#store.find([id]).get(id);
+      return found?.body === undefined ? undefined : { seq: found.seq, body: found.body };
+    };
     this.#reads = new LogReads({
       tree: this.#tree,
       next: () => this.#next(),
       forked: () => this.#publisher.state === "forked",
-      find: async (id) => {
-        const found = this.#store.find([id]).get(id);
-        return found?.body === undefined ? undefined : { seq: found.seq, body: found.body };
-      },
+      find,
+    });
+    const tenant = this.#name().split("/", 1)[0]!;
+    this.#salts = new SaltOutbox({
+      ...{ sql: ctx.storage.sql, tenant, store: this.#store, find },
+      keysets: () => keysetsOf(this.env, Date.now()),
+      vault: (subject) => this.env.SUBJECT_VAULTS.getByName(`${tenant}/${subject}`),
     });
     const read = (from: number, most: number) => rowsFrom(ctx.storage.sql, from, most);
     this.#streams = new LogStreams({ read, next: () => this.#next() });
@@ -176,7 +186,10 @@ export class AuditLog extends DurableObject<Env> {
     const { kid } = primaryKey(keysetsOf(this.env, nowMs), "promise");
     const first_seq = this.#next();
     const facts = { first_seq, time_ms: nowMs, max_delay_seconds: LIMITS.audit_max_delay_seconds, kid };
-    this.#store.write(events, facts, head, () => more(first_seq));
+    this.#store.write(events, facts, head, () => {
+      this.#salts.write(events);
+      more(first_seq);
+    });
     this.#arm(nowMs);
     this.#followers.stir();
     this.#streams.stir();
@@ -274,6 +287,11 @@ export class AuditLog extends DurableObject<Env> {
     };
   }
 
+  /** Salts of a subject's calls that began by `ms` and wait here for its vault go. @returns how many events had some */
+  forget(subject: string, ms: number): Promise<number> {
+    return this.#salts.forget(subject, ms);
+  }
+
   /** Seal, publish and project now, as far as it goes; failures are counted in `status` and tried again by the alarm. */
   async flush(): Promise<void> {
     await this.#work(true);
@@ -302,6 +320,7 @@ export class AuditLog extends DurableObject<Env> {
         this.#publisher.run(nowMs, force).then(() => this.#hand(force)),
         project ? this.#outbox.run(this.#projector()) : undefined,
         this.#followers.tell(),
+        this.#salts.run(),
       ]);
       // Whoever answers late holds up neither sealing nor publishing: no other alarm comes before this one has ended.
       while (!(await doneWithinMs(slow, LIMITS.audit_project_ms))) {
@@ -361,7 +380,9 @@ export class AuditLog extends DurableObject<Env> {
     const treeMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
     const handoverMs = this.#handover.waitMs(nowMs);
     const sweepMs = this.#publisher.state === "forked" ? null : this.#sweeper.waitMs(nowMs);
-    const waits = [projectMs, treeMs, handoverMs, sweepMs, this.#followers.waitMs()].filter((ms) => ms !== null);
+    const waits = [projectMs, treeMs, handoverMs, sweepMs, this.#followers.waitMs(), this.#salts.waitMs()].filter(
+      (ms) => ms !== null,
+    );
     if (waits.length === 0) return;
     const waitMs = Math.min(...waits);
     this.#set(nowMs + Math.max(1, waitMs));

@@ -8,12 +8,13 @@ import { testDatabase } from "../test/durable-objects/projector.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { encodeBatch } from "./batch.ts";
 import { alarmId } from "./own-events.ts";
+import { subjectId } from "./subject.ts";
 import type { AppendAsk, Appended, AppendEvent } from "./types.ts";
+import type { SealedSalts } from "./value-keys.ts";
 
 let log: DurableObjectStub<AuditLog>;
 let name: string;
 let names = 0;
-const SALT = `${"B".repeat(21)}A`;
 
 beforeEach(() => {
   names += 1;
@@ -37,6 +38,12 @@ function rebodied(change: (body: string) => string): AppendEvent {
 function event(more: { text?: string; other?: true } = {}, id?: string): AppendEvent {
   const meta = { ...textMeta(more.text ?? ""), ...(more.other === undefined ? {} : { other: true }) };
   return auditEvent(name, { meta, ...(id === undefined ? {} : { event_id: id }) });
+}
+/** An intent with the salt of its arguments, as the gateway seals it. */
+function salted(over: Partial<SealedSalts> = {}): AppendEvent {
+  const one = intent(name, { commitments: { args: "A".repeat(43) } });
+  const subject = subjectId(name, whole().principal.did);
+  return { ...one, sealed: { subject, kid: "dev-values-1", kept: "args", sealed: "s".repeat(80), ...over } };
 }
 const append = async (events: AppendEvent[], head?: AppendAsk["head"]): Promise<Appended> =>
   log.append({ events, ...(head === undefined ? {} : { head }) });
@@ -153,14 +160,12 @@ describe("append", () => {
     expect(seqs).toEqual(Array.from({ length: 80 }, (_, i) => i));
   });
 
-  it("keeps salts apart from the leaves", async () => {
-    const salted = { ...event(), salts: { args: "A".repeat(22), result: SALT } };
-    await appended([salted]);
-    expect(await rows("SELECT name, salt FROM salts ORDER BY name")).toEqual([
-      { name: "args", salt: "A".repeat(22) },
-      { name: "result", salt: SALT },
-    ]);
-    expect(JSON.stringify(await rows("SELECT events FROM batches"))).not.toContain(SALT);
+  it("keeps salts apart from the leaves, sealed, until the vault of their subject has them", async () => {
+    const one = salted();
+    await appended([one]);
+    expect(await rows("SELECT * FROM salt_outbox")).toEqual([{ event_id: one.event_id, ...one.sealed }]);
+    expect(JSON.stringify(await rows("SELECT events FROM batches"))).not.toContain(one.sealed!.sealed);
+    expect(await rows("SELECT name FROM sqlite_master WHERE name = 'salts'")).toEqual([]);
   });
 
   it.each([
@@ -180,8 +185,11 @@ describe("append", () => {
     ["an intent of another call", "correlation", () => [intent(name, { correlation: event().event_id })]],
     ["an outcome of nothing", "correlation", () => [auditEvent(name, { kind: "outcome" })]],
     ["an id that is no UUIDv7", "id", () => [{ ...event(), event_id: "00000000-0000-4000-8000-000000000000" }]],
-    ["a salt of another length", "salts", () => [{ ...event(), salts: { args: "AA" } }]],
-    ["a salt of no commitment", "salts", () => [{ ...event(), salts: { other: "A".repeat(22) } }]],
+    ["a subject that is no hash", "salts", () => [salted({ subject: "did:key:z6Mk" })]],
+    ["salts of another's vault", "salts", () => [salted({ subject: "B".repeat(43) })]],
+    ["salts that are not sealed", "salts", () => [salted({ sealed: '{"args":"x"}' })]],
+    ["salts of no commitment", "salts", () => [{ ...event(), sealed: salted().sealed! }]],
+    ["a value of no commitment", "salts", () => [salted({ kept: "result" })]],
   ] as [string, string | undefined, () => AppendEvent[]][])("refuses %s (%s)", async (_, flaw, events) => {
     const sound = event();
     const bad = events();

@@ -34,7 +34,7 @@ export function decodeBatch(text: string): Entry[] {
 }
 
 /** An event as the log takes it: nothing of it is believed before `checked` has looked. */
-export type Offered = Entry & Pick<AppendEvent, "salts">;
+export type Offered = Entry & Pick<AppendEvent, "sealed">;
 
 /** A line is two fields of fixed width and a body, so a text beyond this holds too many events, or too large ones. */
 const TEXT_CHARACTERS = LIMITS.audit_batch_bytes + LIMITS.audit_batch_events * 128;

@@ -3,6 +3,7 @@ import { TalosError } from "@talos/contracts";
 import type { AuditLog } from "./audit-log.ts";
 import type { CapabilityGate } from "./capability-gate.ts";
 import type { MetaLog } from "./meta-log.ts";
+import type { SubjectVault } from "./subject-vault.ts";
 import type { TenantHead } from "./tenant-head.ts";
 import type { WebhookSink } from "./webhook-sink.ts";
 
@@ -19,10 +20,14 @@ export interface Env {
   WEBHOOK_SINKS: DurableObjectNamespace<WebhookSink>;
   /** `evm`, `ots` */
   ANCHORS?: { getByName(name: string): { poke(): Promise<void> } };
+  /** by `<tenant>/<hash of the subject>` */
+  SUBJECT_VAULTS: DurableObjectNamespace<SubjectVault>;
   /** `policy/<hash>`, `rev/<hash>`: bodies under their hash, a cache that is never believed unseen */
   SNAPSHOTS: KVNamespace;
   /** `f/<log>/tile/…`, `p/<log>/tile/…`, `c/<log>/checkpoint`: what a log published (contracts/spec/audit.md) */
   AUDIT_TILES: R2Bucket;
+  /** `<tenant>/<hash of the subject>/<key>/<event id>.<name>`: kept values, sealed (contracts/spec/erasure.md) */
+  SEALED_VALUES: R2Bucket;
   /** `development` or `production`; anything else is incomplete */
   TALOS_MODE?: string;
   TALOS_ORIGIN?: string;

@@ -5,7 +5,9 @@
 import { type AuditEventV2, LIMITS, validate } from "@talos/contracts";
 import { jcs, leafHash, sha256 } from "@talos/core";
 import type { Offered } from "./batch.ts";
+import { subjectId, subjectOf } from "./subject.ts";
 import { isUuidV7 } from "./uuid.ts";
+import type { SealedSalts } from "./value-keys.ts";
 
 /** Which rule an event breaks. */
 export type Flaw = "id" | "salts" | "leaf_hash" | "shape" | "canonical" | "event_hash" | "tenant" | "correlation";
@@ -15,7 +17,9 @@ export type Fault = { code: "contract.invalid" | "LIMIT_EXCEEDED"; event_id?: st
 /** An event that holds, with what the log goes by. */
 export type Checked = Offered & Pick<AuditEventV2, "kind" | "correlation">;
 
-const SALT = /^[A-Za-z0-9_-]{22}$/;
+const KID = /^[A-Za-z0-9_-]{1,64}$/;
+/** Two salts with their names, nonce and tag have 112 bytes. */
+const SEALED = /^[A-Za-z0-9_-]{40,160}$/;
 const utf8 = new TextEncoder();
 
 /**
@@ -44,15 +48,8 @@ export function checked(events: readonly Offered[], log: string): Checked[] | Fa
 const pick = ({ kind, correlation }: AuditEventV2): Pick<AuditEventV2, "kind" | "correlation"> =>
   correlation === undefined ? { kind } : { kind, correlation };
 
-function check(
-  { event_id, body, leaf_hash, salts = {} }: Offered,
-  bytes: Uint8Array,
-  tenant: string,
-): AuditEventV2 | Flaw {
-  const named = Object.entries(salts);
+function check({ event_id, body, leaf_hash, sealed }: Offered, bytes: Uint8Array, tenant: string): AuditEventV2 | Flaw {
   if (!isUuidV7(event_id)) return "id";
-  if (named.length > 2 || !named.every(([name, salt]) => (name === "args" || name === "result") && SALT.test(salt)))
-    return "salts";
   if (leafHash(bytes) !== leaf_hash) return "leaf_hash"; // a promise speaks of the leaf, so the log computes it itself
   const parsed = parse(body);
   const read = validate("audit/event-v2", parsed);
@@ -64,7 +61,23 @@ function check(
   if (event.tenant !== tenant) return "tenant";
   if (event.kind === "intent" && event.correlation !== event_id) return "correlation";
   if (event.kind === "outcome" && event.correlation === undefined) return "correlation";
-  return event;
+  return sealed === undefined || isFor(event, sealed) ? event : "salts";
+}
+
+/** Whether these are salts for the vault of the event's subject, and announce values of its commitments only. */
+function isFor(
+  { tenant, principal, commitments = {} }: AuditEventV2,
+  { subject, kid, kept, sealed }: SealedSalts,
+): boolean {
+  const names = Object.keys(commitments);
+  return (
+    KID.test(kid) &&
+    SEALED.test(sealed) &&
+    names.length > 0 &&
+    ["", "args", "result", "args,result"].includes(kept) &&
+    kept.split(",").every((name) => name === "" || names.includes(name)) &&
+    subject === subjectId(tenant, subjectOf(principal))
+  );
 }
 
 function parse(body: string): unknown {

@@ -5,11 +5,13 @@
 import { type Keysets, TalosError, validate } from "@talos/contracts";
 
 export type Purpose = keyof Keysets["purposes"];
-export type KeysetKey = Keysets["purposes"][Purpose][number];
+export type KeysetKey = NonNullable<Keysets["purposes"][Purpose]>[number];
 
 /** Purposes whose public halves stand in the DID document. */
 export const signingPurposes = ["head", "promise", "receipt"] as const satisfies readonly Purpose[];
 export const purposes = ["ticket", "mcp", ...signingPurposes, "ip", "sink"] as const satisfies readonly Purpose[];
+/** Purposes that only a deployment needs whose policies ask for it; without a primary they do nothing. */
+export const optionalPurposes = ["values"] as const satisfies readonly Purpose[];
 
 export type ReadKeysets = { ok: true; keysets: Keysets } | { ok: false; code: "config.incomplete"; missing: string[] };
 
@@ -47,7 +49,7 @@ export function keysetsOf(env: { TALOS_KEYSETS?: string; TALOS_MODE?: string }, 
 }
 
 /** The one key of a purpose that seals and signs. `readKeysets` made sure that it exists. */
-export function primaryKey(keysets: Keysets, purpose: Purpose): KeysetKey {
+export function primaryKey(keysets: Keysets, purpose: (typeof purposes)[number]): KeysetKey {
   const primary = keysets.purposes[purpose].find((key) => key.status === "primary");
   if (primary === undefined) throw new TalosError("config.incomplete", { missing: [`a primary of ${purpose}`] });
   return primary;
@@ -55,7 +57,7 @@ export function primaryKey(keysets: Keysets, purpose: Purpose): KeysetKey {
 
 /** Keys of a purpose that open and verify: staged, primary, and accepted ones until their `not_after`. */
 export function openingKeys(keysets: Keysets, purpose: Purpose, nowMs: number): KeysetKey[] {
-  return keysets.purposes[purpose].filter((key) => key.status !== "accept" || !expired(key, nowMs));
+  return (keysets.purposes[purpose] ?? []).filter((key) => key.status !== "accept" || !expired(key, nowMs));
 }
 
 function parse(text: string | undefined, missing: string[]): Keysets | undefined {
@@ -86,10 +88,13 @@ function judge(keysets: Keysets, production: boolean, nowMs: number, missing: st
   if (production && keysets.environment !== "production") missing.push("keysets of environment production");
   const kids = new Set<string>();
   const secrets = new Set<string>();
-  for (const purpose of purposes) {
-    const keys = keysets.purposes[purpose];
+  for (const purpose of [...purposes, ...optionalPurposes]) {
+    const keys = keysets.purposes[purpose] ?? [];
     const primaries = keys.filter((key) => key.status === "primary");
-    if (primaries.length !== 1) missing.push(`exactly one primary of ${purpose}`);
+    // A purpose that was not there before begins with a staged key, as every key does.
+    const optional = (optionalPurposes as readonly Purpose[]).includes(purpose);
+    if (primaries.length !== 1 && !(optional && keys.every((key) => key.status === "staged")))
+      missing.push(`exactly one primary of ${purpose}`);
     if (production && primaries.some((key) => expired(key, nowMs))) missing.push(`an unexpired primary of ${purpose}`);
     for (const { kid, key } of keys) {
       if (production && kid.startsWith("dev-")) missing.push(`a production key instead of ${kid} of ${purpose}`);

@@ -11,8 +11,6 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS batches (first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, time_ms INTEGER NOT NULL,
     max_delay_seconds INTEGER NOT NULL, kid TEXT NOT NULL, events TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS event_ids (event_id TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS salts (event_id TEXT NOT NULL, name TEXT NOT NULL, salt TEXT NOT NULL,
-    PRIMARY KEY (event_id, name)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS projection (id INTEGER PRIMARY KEY CHECK (id = 0), next_seq INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS last_head (id INTEGER PRIMARY KEY CHECK (id = 0), rev_seq INTEGER NOT NULL,
     rev_hash TEXT NOT NULL, policy_version INTEGER NOT NULL, policy_hash TEXT NOT NULL, event_id TEXT NOT NULL);
@@ -77,10 +75,6 @@ export class LogStore {
       sql.exec("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", ...row);
       const ids = JSON.stringify(events.map(({ event_id }) => event_id));
       sql.exec("INSERT INTO event_ids SELECT value, ? + key FROM json_each(?)", first_seq, ids);
-      const salts = events.flatMap(({ event_id, salts = {} }) =>
-        Object.entries(salts).map(([name, salt]) => [event_id, name, salt]),
-      );
-      for (const salt of salts) sql.exec("INSERT INTO salts VALUES (?, ?, ?)", ...salt);
       if (head !== undefined) {
         const { rev_seq, rev_hash, policy_version, policy_hash } = head;
         const mark = [rev_seq, rev_hash, policy_version, policy_hash, events.at(-1)!.event_id];

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode, HttpFacts, RateClass } from "@talos/contracts";
 import type { LeaseAsk, LeaseGrant } from "./lease.ts";
+import type { SealedSalts } from "./value-keys.ts";
 
 /** A rate class and what is to be taken from it. */
 export interface Charge {
@@ -40,7 +41,7 @@ export type Admitted =
       retry_after_ms: number;
     };
 
-/** A sealed event, as `sealEvent` of the core gives it, with the salts of its commitments. */
+/** An event as `sealEvent` of the core gives it, with the salts of its commitments, which are sealed too. */
 export interface AppendEvent {
   event_id: string;
   /** the leaf: canonical JSON with `event_hash` */
@@ -48,8 +49,8 @@ export interface AppendEvent {
   event_hash: string;
   /** base64url, RFC 6962 */
   leaf_hash: string;
-  /** base64url of 16 bytes by the name of the commitment (`args`, `result`); never part of the leaf */
-  salts?: Record<string, string>;
+  /** the salts of its commitments, for the vault of the subject; never part of the leaf */
+  sealed?: SealedSalts;
 }
 
 /** Numbers and hashes of a head that the appended events put in force. */

@@ -19,6 +19,7 @@ import { ClientError, readBounded, toError } from "./errors.ts";
 import { type FetchOptions, Transport } from "./fetch.ts";
 import type { GatewayIdentity } from "./gateway-keys.ts";
 import type { Key } from "./keys.ts";
+import { Privacy } from "./privacy.ts";
 import { type Revocation, revocationStatement } from "./revocation.ts";
 import { Sinks } from "./sinks.ts";
 
@@ -43,6 +44,8 @@ export class Client {
     (method, path, shape, options) => this.#ask(method, path, shape, options),
     (path, headers, signal) => this.#get(path, headers, signal),
   );
+  /** what is kept of calls: opening it, erasing it, holding it */
+  readonly privacy = new Privacy((method, path, shape, options) => this.#ask(method, path, shape, options));
 
   constructor(options: FetchOptions) {
     this.transport = new Transport(options);

@@ -2,10 +2,10 @@ import type { Keysets } from "@talos/contracts";
 import { b64uEncode } from "@talos/core";
 import { ClientError } from "./errors.ts";
 
-/** Purposes of the gateway's keys, all required (contracts/spec/keys.md). */
-export const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip", "sink"] as const;
+/** Purposes of the gateway's keys (contracts/spec/keys.md); files from before `values` go without it. */
+export const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip", "sink", "values"] as const;
 export type Purpose = (typeof PURPOSES)[number];
-type KeysetKey = Keysets["purposes"][Purpose][number];
+type KeysetKey = NonNullable<Keysets["purposes"][Purpose]>[number];
 
 const DAY = 86_400;
 /** How long a retired key must go on serving: as long as what it sealed or signed may live. Seconds. */
@@ -17,6 +17,7 @@ const ACCEPT_SECONDS: Record<Purpose, number> = {
   receipt: 400 * DAY,
   ip: 400 * DAY,
   sink: 400 * DAY,
+  values: 400 * DAY,
 };
 
 /** New keysets: one primary for every purpose. Development kids begin with `dev-`, which production refuses. */
@@ -59,7 +60,7 @@ export function promoteKeys(keysets: Keysets, purposes: readonly Purpose[], now_
 /** Remove accepted keys whose time is over. */
 export function pruneKeys(keysets: Keysets, now_ms: number): Keysets {
   const now = now_ms / 1000;
-  return change(keysets, PURPOSES, (keys) =>
+  return change(keysets, present(keysets), (keys) =>
     keys.filter((key) => key.status !== "accept" || now < (key.not_after ?? 0)),
   );
 }
@@ -70,7 +71,7 @@ export function describeKeysets(keysets: Keysets): {
   keys: { purpose: string; kid: string; status: string; created_at: number; not_after?: number }[];
 } {
   const keys = PURPOSES.flatMap((purpose) =>
-    keysets.purposes[purpose].map(({ kid, status, created_at, not_after }) => ({
+    (keysets.purposes[purpose] ?? []).map(({ kid, status, created_at, not_after }) => ({
       purpose,
       kid,
       status,
@@ -81,13 +82,17 @@ export function describeKeysets(keysets: Keysets): {
   return { environment: keysets.environment, keys };
 }
 
+/** Purposes that these keysets have. */
+export const present = (keysets: Keysets): Purpose[] =>
+  PURPOSES.filter((purpose) => keysets.purposes[purpose] !== undefined);
+
 function change(
   keysets: Keysets,
   purposes: readonly Purpose[],
   step: (keys: KeysetKey[], purpose: Purpose) => KeysetKey[],
 ): Keysets {
   const next = { ...keysets.purposes } as Record<Purpose, KeysetKey[]>;
-  for (const purpose of purposes) next[purpose] = step([...keysets.purposes[purpose]], purpose);
+  for (const purpose of purposes) next[purpose] = step([...(keysets.purposes[purpose] ?? [])], purpose);
   return { ...keysets, purposes: next as Keysets["purposes"] };
 }
 

@@ -62,6 +62,7 @@ export function developmentKeysets(suffix = "1"): Keysets {
       receipt: one("receipt"),
       ip: one("ip"),
       sink: one("sink"),
+      values: one("values"),
     },
   };
 }
@@ -94,8 +95,12 @@ export function everything(tools: readonly ToolEntry[]): PolicySnapshot["roles"]
   const own = [
     "talos/audit.append",
     "talos/audit.events",
+    "talos/audit.values",
     "talos/authorize",
     "talos/health.ready",
+    "talos/privacy.erasures",
+    "talos/privacy.holds",
+    "talos/privacy.subjects",
     "talos/sinks",
     "unlisted/read_file",
   ];

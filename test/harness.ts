@@ -57,7 +57,7 @@ export interface Faults {
   files?: number;
 }
 
-type ObjectKind = "CapabilityGate" | "TenantHead" | "AuditLog" | "WebhookSink" | "MetaLog";
+type ObjectKind = "CapabilityGate" | "TenantHead" | "AuditLog" | "WebhookSink" | "MetaLog" | "SubjectVault";
 
 export interface Talos {
   origin: string;
@@ -80,6 +80,8 @@ export interface Talos {
   sql(kind: ObjectKind, name: string, statement: string): Promise<unknown>;
   /** a file that a tenant's log published (`checkpoint`, `tile/…`), out of the bucket */
   published(tenant: string, path: string): Promise<Uint8Array | undefined>;
+  /** what lies in a bucket now, by name */
+  bucket(binding: "SEALED_VALUES"): Promise<[string, Buffer][]>;
   /** a tenant's log, called as the Worker calls it */
   log(tenant?: string): LogStub;
   /** resident memory of its processes, bytes */
@@ -232,6 +234,15 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       const folder = path === "checkpoint" ? "c" : path.includes(".p/") ? "p" : "f";
       const found = await bucket.get(`${folder}/${tenant}/${path}`);
       return found === null ? undefined : new Uint8Array(await found.arrayBuffer());
+    },
+    bucket: async (binding) => {
+      const bucket = await miniflare.getR2Bucket(binding, "talos");
+      const { objects } = await bucket.list({ limit: 1_000 });
+      const read = objects.map(async ({ key }): Promise<[string, Buffer]> => {
+        const found = (await bucket.get(key))!;
+        return [key, Buffer.from(await found.arrayBuffer())];
+      });
+      return Promise.all(read);
     },
     log: (tenant = "default") => probed(probeUrl, tenant),
     edges,

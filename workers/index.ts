@@ -4,6 +4,7 @@ import { exportHandlers } from "./audit/export.ts";
 import { logHandlers } from "./audit/log.ts";
 import { proofHandlers } from "./audit/proof.ts";
 import { auditQuery } from "./audit/query.ts";
+import { privacyHandlers } from "./audit/privacy.ts";
 import { sinkHandlers } from "./audit/sinks.ts";
 import { streamHandlers } from "./audit/stream.ts";
 import { pokeAll } from "./cron.ts";
@@ -16,6 +17,7 @@ export { AuditLog } from "../durable-objects/audit-log.ts";
 export { CapabilityGate } from "../durable-objects/capability-gate.ts";
 export { MetaLog } from "../durable-objects/meta-log.ts";
 export { TenantHead } from "../durable-objects/tenant-head.ts";
+export { SubjectVault } from "../durable-objects/subject-vault.ts";
 export { WebhookSink } from "../durable-objects/webhook-sink.ts";
 export { Courier } from "./audit/courier.ts";
 export { Projector } from "./audit/projector.ts";
@@ -28,6 +30,7 @@ const app = surfaceApp({
     ...proofHandlers,
     ...exportHandlers,
     ...streamHandlers,
+    ...privacyHandlers,
     ...sinkHandlers,
     ...metaHandlers,
   },

@@ -110,6 +110,11 @@ const TABLE = {
   "sink.url_refused": {"status":422,"message":"The URL is not one that may be called.","retryable":false},
   "sink.unverified": {"status":422,"message":"The receiver did not answer the challenge.","retryable":false},
   "sink.unavailable": {"status":503,"message":"The sink cannot be asked, or its receiver's name cannot be resolved.","retryable":true},
+  "value.none": {"status":404,"message":"The event commits to no value.","retryable":false},
+  "value.erased": {"status":410,"message":"What was kept of this event has been erased.","retryable":false},
+  "value.unavailable": {"status":503,"message":"What is kept of calls cannot be asked at the moment.","retryable":true},
+  "privacy.held": {"status":409,"message":"A legal hold keeps what is kept of this subject.","retryable":false},
+  "privacy.unknown": {"status":404,"message":"There is no such erasure.","retryable":false},
 } as const satisfies Record<string, ErrorEntry>;
 
 /** Every code of contracts/errors.json. Source: contracts/spec/gateway.md#Problems. */

@@ -314,6 +314,22 @@ export const LIMITS = {
   mcp_pending: 64,
   /** entries. Staged, primary and those still accepted, of one purpose. */
   keyset_keys: 8,
+  /** bytes. A kept value: arguments fit, as a body has no more; a longer result is named as too large, and not kept. */
+  value_bytes: 1048576,
+  /** bytes. The same in base64url. */
+  value_text_bytes: 1398102,
+  /** milliseconds. A value that was to be kept and has not come after this time never will. */
+  value_seal_ms: 60000,
+  /** entries. Sealed salts that the log hands over at once. */
+  salt_rows: 512,
+  /** entries. Objects that one step of an erasure deletes. */
+  vault_delete: 500,
+  /** milliseconds. Longest pause between attempts of an erasure while something is down. */
+  vault_retry_ms: 60000,
+  /** milliseconds. A vault looks this often whether its keys are wrapped under the primary: a week, so that an accepted key is in no use long before its end. */
+  vault_rewrap_ms: 604800000,
+  /** entries. Erasures that a vault remembers; the log has the events of all of them. */
+  vault_erasures: 256,
   /** seconds. Retired signing keys verify as long as what they signed may be shown: capability_life_seconds. */
   signing_accept_seconds: 34560000,
   /** entries. Webhook sinks of a tenant: the log tells each of news, and a list asks each. */

@@ -295,6 +295,18 @@ export interface AuditRevocation {
   entries: RevocationEntry[];
 }
 
+/** An erasure that is complete. */
+export interface AuditErasure {
+  /** base64url SHA-256(salt, the subject's DID); the salt is in the erasure, not here. */
+  scope: Sha256;
+  /** Calls of the subject that began by then are erased. Milliseconds since the Unix epoch. */
+  before_ms: number;
+  /** Events whose salts lay in the vault: nobody can open their commitments any more. */
+  commitments: number;
+  /** Sealed values whose key was destroyed. */
+  values: number;
+}
+
 /** The event. Members that do not apply are absent, never null. Source: contracts/spec/audit.md#Event. */
 export interface AuditEventV2 {
   /** Name of the shape. */
@@ -341,6 +353,8 @@ export interface AuditEventV2 {
   head?: Head;
   /** The revocation, on `key`. */
   revocation?: AuditRevocation;
+  /** What was erased, on `erasure`. */
+  erasure?: AuditErasure;
   /** Scalars that the surface allows, by name. */
   meta: Record<string, string | number | boolean>;
   /** Hash of the canonical form without this member. */
@@ -622,6 +636,32 @@ export interface AuditRecord {
   promise?: CompactJws;
   /** Where it was read. */
   source?: "index" | "log";
+}
+
+/** One commitment, and what is kept behind it. */
+export interface AuditValue {
+  /** Which. */
+  name: "args" | "result";
+  /** As the event has it. */
+  commitment: Sha256;
+  /** `kept`; `pending`: it is being sealed; `not_kept`: the policy did not ask for it; `unsealed`: it never came; `too_large`; `no_salt`: nothing opens this commitment, as there was no key to keep its salt under. */
+  state: "kept" | "pending" | "not_kept" | "unsealed" | "too_large" | "no_salt";
+  /** Salt of the commitment. */
+  salt?: Bytes16;
+  /** The value that was committed to, base64url: canonical JSON, or bytes where it is none. */
+  value?: string;
+}
+
+/** What opens an event's commitments. Source: contracts/spec/erasure.md#reading. */
+export interface AuditValues {
+  /** The event. */
+  event_id: Uuidv7;
+  /** Its place in the log. */
+  seq: LogIndex;
+  /** Whose it is. */
+  subject: Did;
+  /** One for each commitment of the event. */
+  values: AuditValue[];
 }
 
 /** Our part of the context. */
@@ -1165,7 +1205,7 @@ export interface Problem {
   /** Status of the answer. */
   status: number;
   /** The code. */
-  code: "NO_CAPABILITY" | "EXPIRED" | "NOT_YET_VALID" | "REVOKED" | "REVOCATION_STALE" | "SIGNATURE_INVALID" | "PROOF_INVALID" | "REPLAY" | "AUDIENCE_MISMATCH" | "UNTRUSTED_ISSUER" | "DELEGATION_INVALID" | "SCOPE_MISMATCH" | "ARGUMENT_MISMATCH" | "CLASS_MISMATCH" | "UNKNOWN_TOOL" | "ROLE_DENIED" | "FORBIDDEN" | "MALFORMED" | "LIMIT_EXCEEDED" | "request.malformed" | "request.body_too_large" | "request.header_too_large" | "request.media_type" | "request.origin" | "contract.invalid" | "tenant.unknown" | "server.unknown" | "route.unknown" | "method.not_allowed" | "mcp.session_unknown" | "mcp.header_mismatch" | "audit.event_unknown" | "audit.cursor_invalid" | "rate.exhausted" | "concurrency.exhausted" | "admission.unavailable" | "head.unavailable" | "head.inconsistent" | "head.rolled_back" | "policy.unavailable" | "audit.unavailable" | "audit.forked" | "audit.backlogged" | "audit.proof_pending" | "audit.query_unavailable" | "audit.event_conflict" | "audit.tile_unknown" | "audit.not_published" | "audit.not_witnessed" | "audit.not_anchored" | "audit.append_too_large" | "audit.stream_slow" | "audit.stream_over" | "log.policy_malformed" | "log.proof_malformed" | "log.note_malformed" | "log.checkpoint_malformed" | "log.submission_malformed" | "log.tile_malformed" | "log.origin_unknown" | "log.inclusion_invalid" | "log.consistency_invalid" | "log.signature_invalid" | "log.cosignature_invalid" | "log.quorum_missed" | "bundle.malformed" | "bundle.event_invalid" | "bundle.log_invalid" | "bundle.meta_invalid" | "bundle.anchor_invalid" | "bundle.anchor_missing" | "outcome.unrecorded" | "outcome.unknown" | "outcome.late" | "revocation.not_authorized" | "revocation.limit" | "policy.version_conflict" | "policy.invalid" | "upstream.unreachable" | "upstream.invalid" | "upstream.too_large" | "upstream.timeout" | "anchor.malformed" | "anchor.proof_invalid" | "anchor.contract_unknown" | "anchor.checkpoint_missing" | "anchor.ots_malformed" | "anchor.ots_incomplete" | "anchor.header_invalid" | "anchor.unavailable" | "anchor.chain_unknown" | "anchor.refused" | "anchor.unfunded" | "config.incomplete" | "internal" | "sink.unknown" | "sink.limit" | "sink.conflict" | "sink.url_refused" | "sink.unverified" | "sink.unavailable";
+  code: "NO_CAPABILITY" | "EXPIRED" | "NOT_YET_VALID" | "REVOKED" | "REVOCATION_STALE" | "SIGNATURE_INVALID" | "PROOF_INVALID" | "REPLAY" | "AUDIENCE_MISMATCH" | "UNTRUSTED_ISSUER" | "DELEGATION_INVALID" | "SCOPE_MISMATCH" | "ARGUMENT_MISMATCH" | "CLASS_MISMATCH" | "UNKNOWN_TOOL" | "ROLE_DENIED" | "FORBIDDEN" | "MALFORMED" | "LIMIT_EXCEEDED" | "request.malformed" | "request.body_too_large" | "request.header_too_large" | "request.media_type" | "request.origin" | "contract.invalid" | "tenant.unknown" | "server.unknown" | "route.unknown" | "method.not_allowed" | "mcp.session_unknown" | "mcp.header_mismatch" | "audit.event_unknown" | "audit.cursor_invalid" | "rate.exhausted" | "concurrency.exhausted" | "admission.unavailable" | "head.unavailable" | "head.inconsistent" | "head.rolled_back" | "policy.unavailable" | "audit.unavailable" | "audit.forked" | "audit.backlogged" | "audit.proof_pending" | "audit.query_unavailable" | "audit.event_conflict" | "audit.tile_unknown" | "audit.not_published" | "audit.not_witnessed" | "audit.not_anchored" | "audit.append_too_large" | "audit.stream_slow" | "audit.stream_over" | "log.policy_malformed" | "log.proof_malformed" | "log.note_malformed" | "log.checkpoint_malformed" | "log.submission_malformed" | "log.tile_malformed" | "log.origin_unknown" | "log.inclusion_invalid" | "log.consistency_invalid" | "log.signature_invalid" | "log.cosignature_invalid" | "log.quorum_missed" | "bundle.malformed" | "bundle.event_invalid" | "bundle.log_invalid" | "bundle.meta_invalid" | "bundle.anchor_invalid" | "bundle.anchor_missing" | "outcome.unrecorded" | "outcome.unknown" | "outcome.late" | "revocation.not_authorized" | "revocation.limit" | "policy.version_conflict" | "policy.invalid" | "upstream.unreachable" | "upstream.invalid" | "upstream.too_large" | "upstream.timeout" | "anchor.malformed" | "anchor.proof_invalid" | "anchor.contract_unknown" | "anchor.checkpoint_missing" | "anchor.ots_malformed" | "anchor.ots_incomplete" | "anchor.header_invalid" | "anchor.unavailable" | "anchor.chain_unknown" | "anchor.refused" | "anchor.unfunded" | "config.incomplete" | "internal" | "sink.unknown" | "sink.limit" | "sink.conflict" | "sink.url_refused" | "sink.unverified" | "sink.unavailable" | "value.none" | "value.erased" | "value.unavailable" | "privacy.held" | "privacy.unknown";
   /** Ours. */
   request_id: RequestId;
   /** Whether the same may succeed later. */
@@ -1440,6 +1480,8 @@ export interface Keysets {
     ip: KeysetKey[];
     /** AEAD keys of the signing secrets of webhook sinks. */
     sink: KeysetKey[];
+    /** Keys that the keys of kept values are wrapped under; needed where a tool's values are kept. */
+    values?: KeysetKey[];
   };
 }
 
@@ -1485,6 +1527,8 @@ export interface ToolEntry {
   rate_class: Name;
   /** Tokens that one call takes; 1 when absent. */
   cost?: number;
+  /** What of its calls is kept, sealed: arguments, result or both; nothing when absent. */
+  keep?: "args" | "result" | "both";
 }
 
 /** Buckets of one kind of call. Source: contracts/spec/admission.md. */
@@ -1594,6 +1638,65 @@ export interface PolicySnapshot {
   revoked_keys: Thumbprint[];
   /** What an unlisted tool is: denied, or treated as destructive (refused in production). */
   unregistered: "deny" | "destructive";
+}
+
+/** Whose kept values are to be erased. Source: contracts/spec/erasure.md#erasing. */
+export interface ErasureAsk {
+  /** The subject: holder of the root link. */
+  subject: Did;
+  /** For people; it stays out of the log. */
+  reason?: string;
+}
+
+/** 48 bytes, base64url: where it is found, and 16 that name it. */
+export type ErasureId = string;
+
+/** How far an erasure is. Source: contracts/spec/erasure.md#erasing. */
+export interface Erasure {
+  /** Its id. */
+  id: ErasureId;
+  /** Keys and salts are destroyed in all of them; `clearing`: what waited in the log; `deleting`: sealed values; `recording`: its event; `done`. */
+  state: "clearing" | "deleting" | "recording" | "done";
+  /** When it was asked for: calls of the subject that began by then are erased. Milliseconds since the Unix epoch. */
+  requested_ms: number;
+  /** Events whose salts lay in the vault: nobody can open their commitments any more. */
+  commitments: number;
+  /** Sealed values whose key was destroyed. */
+  values: number;
+  /** Sealed objects that were deleted so far. */
+  deleted: number;
+  /** Attempts that failed since the last one that did not. */
+  failures: number;
+  /** As the event names the subject: base64url SHA-256(scope_salt, DID). */
+  scope: Sha256;
+  /** Salt of it. */
+  scope_salt: Bytes16;
+  /** Its event, in the log once it is done. */
+  event_id: Uuidv7;
+  /** For people; it stays out of the log. */
+  reason?: string;
+}
+
+/** What is kept of a subject. Source: contracts/spec/erasure.md#subjects. */
+export interface PrivacySubject {
+  /** The subject. */
+  subject: Did;
+  /** Whether a legal hold refuses erasure. */
+  held: boolean;
+  /** Events whose commitments can be opened. */
+  commitments: number;
+  /** Values that are kept, sealed. */
+  values: number;
+  /** Length of them. */
+  bytes: number;
+  /** Values that were to be kept and never came. */
+  unsealed: number;
+  /** Values that were to be kept and are too large. */
+  too_large: number;
+  /** Calls that began by then were erased. Milliseconds since the Unix epoch. */
+  erased_ms?: number;
+  /** The newest erasure. */
+  erasure?: ErasureId;
 }
 
 /** Plaintext of an outward MCP session id. */
@@ -2031,6 +2134,7 @@ export interface SchemaTypes {
   "audit/query": AuditQuery;
   "audit/receipt": Receipt;
   "audit/record": AuditRecord;
+  "audit/values": AuditValues;
   "authzen/evaluation-request": EvaluationRequest;
   "authzen/evaluation-response": EvaluationResponse;
   "authzen/evaluations-request": EvaluationsRequest;
@@ -2060,6 +2164,9 @@ export interface SchemaTypes {
   "keys/keysets": Keysets;
   "policy/response": PolicyResponse;
   "policy/snapshot": PolicySnapshot;
+  "privacy/erase": ErasureAsk;
+  "privacy/erasure": Erasure;
+  "privacy/subject": PrivacySubject;
   "session/mcp": McpSession;
   "session/request": SessionRequest;
   "session/response": SessionResponse;

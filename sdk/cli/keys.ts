@@ -6,6 +6,7 @@ import {
   generateKeysets,
   PURPOSES,
   type Purpose,
+  present,
   promoteKeys,
   pruneKeys,
   stageKeys,
@@ -13,7 +14,7 @@ import {
 import { type Command, list, text, UsageError, type Values } from "./command.ts";
 import { type Context, parseJson } from "./context.ts";
 
-/** Seven purposes with eight keys each. */
+/** Eight purposes with eight keys each. */
 const KEYSETS_BYTES = 65_536;
 
 const FILE: NonNullable<Command["options"]> = {
@@ -75,7 +76,8 @@ const promote: Command = {
   summary: "Make the staged keys primary; the old ones stay accepted as long as what they sealed may live",
   options: { ...FILE, ...PURPOSE, ...OUT },
   examples: ["talos keys promote --file keysets.json"],
-  run: (context, values) => rotate(context, values, (keysets) => promoteKeys(keysets, purposes(values), Date.now())),
+  run: (context, values) =>
+    rotate(context, values, (keysets) => promoteKeys(keysets, purposes(values, present(keysets)), Date.now())),
 };
 
 const prune: Command = {
@@ -111,12 +113,13 @@ function give(context: Context, keysets: Keysets, out: string, overwrite: boolea
   context.print({ file: out, ...described }, [`Wrote ${out} (mode 0600).`, ...table(described)]);
 }
 
-function purposes(values: Values): Purpose[] {
+/** @param all what is meant where none is named */
+function purposes(values: Values, all: readonly Purpose[] = PURPOSES): Purpose[] {
   const named = list(values, "purpose");
   for (const name of named) {
     if (!PURPOSES.includes(name as Purpose)) throw new UsageError(`--purpose is one of ${PURPOSES.join(", ")}`);
   }
-  return named.length > 0 ? (named as Purpose[]) : [...PURPOSES];
+  return named.length > 0 ? (named as Purpose[]) : [...all];
 }
 
 function table({ environment, keys }: ReturnType<typeof describeKeysets>): string[] {

@@ -9,6 +9,7 @@ import { type Command, EXIT, help, parse, UsageError } from "./command.ts";
 import { Context, type Io } from "./context.ts";
 import { keyCommands } from "./key.ts";
 import { keysCommands } from "./keys.ts";
+import { privacyCommands, valuesCommand } from "./privacy.ts";
 import { revokeCommands } from "./revoke.ts";
 import { sinkCommands } from "./sink.ts";
 import { sessionCommand } from "./session.ts";
@@ -23,6 +24,8 @@ const COMMANDS: Command[] = [
   ...revokeCommands,
   ...auditCommands,
   ...auditLogCommands,
+  valuesCommand,
+  ...privacyCommands,
   ...sinkCommands,
   ...keysCommands,
 ];

@@ -1,9 +1,10 @@
 /**
- * The worker that the `workers` tests run in: the real objects, a projector that can fail, and a TenantHead that throws
- * where a test says, which is as far as a crash can be played without ending the process.
+ * The worker that the `workers` tests run in: the real objects, a projector that can fail, and a TenantHead and a
+ * SubjectVault that throw where a test says, which is as far as a crash can be played without ending the process.
  */
 import type { Env } from "../../workers/env.ts";
 import { pokeAll } from "../../workers/cron.ts";
+import { type Step as VaultStep, SubjectVault as RealSubjectVault } from "../../durable-objects/subject-vault.ts";
 import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/tenant-head.ts";
 
 export { AuditLog } from "../../durable-objects/audit-log.ts";
@@ -13,11 +14,17 @@ export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 export { Courier } from "./courier.ts";
 export { Projector } from "./projector.ts";
 
-const shared = globalThis as unknown as { talosCrashAt?: Step };
+const shared = globalThis as unknown as { talosCrashAt?: Step; vaultCrashAt?: VaultStep };
 
 export class TenantHead extends RealTenantHead {
   protected override reached(step: Step): void {
     if (shared.talosCrashAt === step) throw new Error(`crash after ${step}`);
+  }
+}
+
+export class SubjectVault extends RealSubjectVault {
+  protected override reached(step: VaultStep): void {
+    if (shared.vaultCrashAt === step) throw new Error(`crash after ${step}`);
   }
 }
 

@@ -203,10 +203,13 @@ describe("rotating keysets under load", () => {
         ),
       }) as typeof first;
     const not_after = Math.floor(Date.now() / 1_000) + 3_600;
-    const staged = each((purpose) => [first.purposes[purpose][0], { ...next.purposes[purpose][0], status: "staged" }]);
+    const staged = each((purpose) => [
+      first.purposes[purpose]![0],
+      { ...next.purposes[purpose]![0], status: "staged" },
+    ]);
     const promoted = each((purpose) => [
-      { ...first.purposes[purpose][0], status: "accept", not_after },
-      next.purposes[purpose][0],
+      { ...first.purposes[purpose]![0], status: "accept", not_after },
+      next.purposes[purpose]![0],
     ]);
 
     const old = await world.session();

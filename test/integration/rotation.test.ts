@@ -215,13 +215,13 @@ describe("production", () => {
     return all.filter((path) => /(do\/.*|blobs\/.*)[0-9a-f]{64}/.test(path));
   };
   type Purpose = keyof Keysets["purposes"];
-  type Key = Keysets["purposes"][Purpose][number];
+  type Key = NonNullable<Keysets["purposes"][Purpose]>[number];
   /** Good keysets but for what is special about the key of one purpose. */
   const keysetsBut = (purpose: Purpose, over: Partial<Key>): Keysets => {
     const keysets = generateKeysets("production", Date.now());
     return {
       ...keysets,
-      purposes: { ...keysets.purposes, [purpose]: [{ ...keysets.purposes[purpose][0]!, ...over }] },
+      purposes: { ...keysets.purposes, [purpose]: [{ ...keysets.purposes[purpose]![0]!, ...over }] },
     };
   };
   const keysetsWithout = (purpose: Purpose): Keysets => {

@@ -16,6 +16,7 @@ import { forgetInForce } from "../../workers/gateway/in-force.ts";
 import app from "../../workers/index.ts";
 
 export { Courier, Projector } from "../../workers/index.ts";
+export { SubjectVault } from "../../durable-objects/subject-vault.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 
 interface Control {

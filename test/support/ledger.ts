@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { type AuditEventV2, LIMITS } from "@talos/contracts";
 import { connect } from "../../workers/db/client.ts";
 import type { Talos } from "../harness.ts";
+import { readSalts } from "./vaults.ts";
 
 export interface Leaf {
   seq: number;
@@ -31,12 +32,6 @@ interface Indexed {
   seq: number;
 }
 
-interface Salted {
-  event_id: string;
-  name: string;
-  salt: string;
-}
-
 /**
  * Read a log's rows past its own code, at a moment when nothing is appended.
  * @throws Error when the rows are no log: gaps, an id twice, an index that disagrees, a leaf hash that is not its body's
@@ -48,12 +43,18 @@ export async function readLedger(talos: Talos, tenant = "default"): Promise<Ledg
     const { next_seq } = await log.status();
     const batches = await rows<Batch>("SELECT first_seq, count, events FROM batches ORDER BY first_seq");
     const index = await rows<Indexed>("SELECT event_id, seq FROM event_ids");
-    const salts = await rows<Salted>("SELECT event_id, name, salt FROM salts");
-    if ((await log.status()).next_seq === next_seq) return ledgerOf(batches, index, salts);
+    if ((await log.status()).next_seq !== next_seq) continue;
+    const ledger = ledgerOf(batches, index);
+    const salts = await readSalts(
+      talos,
+      ledger.leaves.map(({ event }) => event),
+      tenant,
+    );
+    return { ...ledger, salts };
   }
 }
 
-function ledgerOf(batches: Batch[], index: Indexed[], salted: Salted[]): Ledger {
+function ledgerOf(batches: Batch[], index: Indexed[]): Omit<Ledger, "salts"> {
   const leaves = batches.flatMap(({ first_seq, count, events }) => {
     const lines = events.split("\n");
     if (lines.length !== count) throw new Error(`the batch at ${first_seq} says ${count}, and has ${lines.length}`);
@@ -67,9 +68,7 @@ function ledgerOf(batches: Batch[], index: Indexed[], salted: Salted[]): Ledger 
   if (index.length !== leaves.length || index.some(({ event_id, seq }) => byId.get(event_id)?.seq !== seq)) {
     throw new Error("the index of ids is not that of the rows");
   }
-  const salts = new Map<string, Record<string, string>>();
-  for (const { event_id, name, salt } of salted) salts.set(event_id, { ...salts.get(event_id), [name]: salt });
-  return { leaves, byId, salts };
+  return { leaves, byId };
 }
 
 function readLine(line: string, seq: number): Leaf {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { seedOfRun } from "./random.ts";
 
-const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip", "sink"];
+const PURPOSES = ["ticket", "mcp", "head", "promise", "receipt", "ip", "sink", "values"];
 
 /** A tenant for each test, since objects keep their rows while a file runs. */
 const tenants = Array.from({ length: 100 }, (_, i) => `tenant-${i}`);

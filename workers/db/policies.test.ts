@@ -25,7 +25,15 @@ const FULL = inOrder({
   servers: [...demo.servers, { name: "bare", url: "https://bare.example/mcp" }],
   tools: [
     ...demo.tools,
-    { tool: "bare/full", class: "pay", actions: ["call"], resource_arg: "path", rate_class: "read", cost: 7 },
+    {
+      tool: "bare/full",
+      class: "pay",
+      actions: ["call"],
+      resource_arg: "path",
+      rate_class: "read",
+      cost: 7,
+      keep: "both",
+    },
   ],
   bindings: [
     ...demo.bindings,

@@ -85,6 +85,7 @@ export const tools = pgTable(
     resource_arg: text("resource_arg"),
     rate_class: text("rate_class").notNull(),
     cost: integer("cost"),
+    keep: text("keep"),
   },
   (table) => [
     primaryKey({ columns: [table.tenant, table.tool] }),
@@ -94,6 +95,7 @@ export const tools = pgTable(
       name: "tools_rate_class",
     }),
     check("tools_class", sql`${table.class} IN ('read', 'write', 'destructive', 'pay')`),
+    check("tools_keep", sql`${table.keep} IN ('args', 'result', 'both')`),
   ],
 );
 

@@ -22,7 +22,7 @@ import { getHead, putPolicy, revoke } from "./tenant.ts";
 import { evaluation, evaluations } from "./third-party.ts";
 import { didJson, keyDirectory, openapiJson } from "./well-known.ts";
 
-type Own = Omit<Handlers, `audit.${string}` | `sinks.${string}` | `meta.${string}`> &
+type Own = Omit<Handlers, `audit.${string}` | `meta.${string}` | `privacy.${string}` | `sinks.${string}`> &
   Pick<Handlers, "audit.events.append">;
 
 export function gatewayHandlers(query: AuditQueryPort): Own {
@@ -53,14 +53,15 @@ const RECORDS_ITSELF = new Set<SurfaceName>(["authzen.evaluation", "authzen.eval
 /** Surfaces whose answer goes on. */
 const LASTING = new Set<SurfaceName>(["audit.stream"]);
 
-/** Surfaces of ours behind a grant that do more than read. */
+/** Surfaces of ours behind a grant that do more than read, or show what others said: their record comes first. */
 const CHANGES = new Set(
   (Object.keys(SURFACES) as SurfaceName[]).filter(
-    (name) => SURFACES[name].permission === "grant" && SURFACES[name].class !== "read",
+    (name) =>
+      SURFACES[name].permission === "grant" && (SURFACES[name].class !== "read" || name === "audit.events.values"),
   ),
 );
 
-const OBJECT_ID = /^[A-Za-z0-9_-]{22}$/;
+const OBJECT_ID = /^([A-Za-z0-9_-]{22}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /** What the path names, where the surface lets its events say so. */
 function named(c: AppContext): Meta {

@@ -18,7 +18,14 @@ import { witnessPolicy } from "../../durable-objects/witness-policy.ts";
 import type { Env } from "../env.ts";
 import { type Log, logger } from "../shared/log.ts";
 import { type Redact, redactor } from "../shared/redact.ts";
-import { primaryKey, purposes as allPurposes, readKeysets, signingPurposes } from "../../durable-objects/keysets.ts";
+import {
+  type KeysetKey,
+  primaryKey,
+  purposes as allPurposes,
+  readKeysets,
+  signingPurposes,
+} from "../../durable-objects/keysets.ts";
+import { sealingKey } from "../../durable-objects/value-keys.ts";
 
 /** A credential for one upstream. It is sent to `origin` only, whatever URL a policy gives the server. */
 export interface UpstreamCredential {
@@ -57,6 +64,8 @@ export interface Config {
   /** `key` is the seed in base64url */
   receipt: { kid: string; key: string; seed: Uint8Array };
   ip: { kid: string; key: Uint8Array };
+  /** seals salts on their way to a vault; without it nothing is kept, and a tool whose policy keeps is refused */
+  values: KeysetKey | undefined;
   /** keyed `<tenant>/<server>` */
   credentials: Readonly<Record<string, UpstreamCredential>>;
   browser_origins: ReadonlySet<string>;
@@ -166,11 +175,15 @@ function build({ env, mode, origin, tenants, publishers, credentials, keysets }:
     published,
     receipt: { kid: receipt.kid, key: receipt.key, seed: b64uDecode(receipt.key) },
     ip: { kid: ip.kid, key: b64uDecode(ip.key) },
+    values: sealingKey(keysets),
     credentials,
     browser_origins: new Set((env.TALOS_BROWSER_ORIGINS ?? "").split(",").filter(Boolean)),
     valid_until:
       mode === "production"
-        ? Math.min(...allPurposes.map((purpose) => primaryKey(keysets, purpose).not_after ?? FOREVER))
+        ? Math.min(
+            ...allPurposes.map((purpose) => primaryKey(keysets, purpose).not_after ?? FOREVER),
+            sealingKey(keysets)?.not_after ?? FOREVER,
+          )
         : FOREVER,
     redact,
     log: logger(redact),

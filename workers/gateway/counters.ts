@@ -26,4 +26,6 @@ export const counters = {
   unauthenticated: 0,
   /** buffered events given up after retries; each also has an error line */
   events_lost: 0,
+  /** values that the policy keeps and no vault took; each also has an error line, and is `unsealed` in its vault */
+  values_lost: 0,
 };

@@ -5,32 +5,30 @@
  * Source: contracts/spec/audit.md#order, #promise.
  */
 import { LIMITS, TalosError } from "@talos/contracts";
-import { b64uEncode, sealEvent } from "@talos/core";
+import { sealEvent } from "@talos/core";
+import type { SealedSalts } from "../../durable-objects/value-keys.ts";
 import { encodeBatch } from "../../durable-objects/batch.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
 import type { Draft } from "./events.ts";
 import type { Asker } from "./asker.ts";
 import { codeOr } from "./in-force.ts";
+import { keepValue, type Value } from "./values.ts";
 
-/** What AuditLog takes. */
+/** What AuditLog takes, and what is to be kept of it once it is durable. */
 export interface Entry {
   event_id: string;
   body: string;
   event_hash: string;
   leaf_hash: string;
-  salts?: Record<string, string>;
+  /** the salts of its commitments */
+  sealed?: SealedSalts;
+  value?: Value;
 }
 
-/**
- * Hash an event for appending.
- * @param salts 16 bytes each, by the name of the commitment they belong to
- */
-export function entryOf(draft: Draft, salts: Readonly<Record<string, Uint8Array>> = {}): Entry {
-  const sealed = sealEvent({ surface: draft.surface_id, event: draft });
-  const names = Object.keys(salts);
-  if (names.length === 0) return sealed;
-  return { ...sealed, salts: Object.fromEntries(names.map((name) => [name, b64uEncode(salts[name]!)])) };
+/** Hash an event for appending. */
+export function entryOf(draft: Draft): Entry {
+  return sealEvent({ surface: draft.surface_id, event: draft });
 }
 
 /**
@@ -45,7 +43,8 @@ export async function append(
   promises: number,
 ): Promise<{ promises: string[]; seqs: number[] }> {
   counters.log_appends += 1;
-  const events = entries.some(({ salts }) => salts !== undefined) ? entries : encodeBatch(entries);
+  const salted = entries.some(({ sealed }) => sealed !== undefined);
+  const events = salted ? entries.map(({ value: _, ...entry }) => entry) : encodeBatch(entries);
   let answer: Awaited<ReturnType<ReturnType<Asker["env"]["AUDIT_LOGS"]["getByName"]>["append"]>>;
   try {
     answer = await within(Promise.resolve(asker.env.AUDIT_LOGS.getByName(asker.tenant).append({ events, promises })));
@@ -57,6 +56,7 @@ export async function append(
     throw new TalosError("audit.unavailable", { tenant: asker.tenant }, { cause });
   }
   if (!answer.ok) throw new TalosError(codeOr(answer.code, "audit.unavailable"), { tenant: asker.tenant });
+  for (const entry of entries) if (entry.value !== undefined) keepValue(asker, entry, entry.value);
   return { promises: answer.promises, seqs: answer.seqs };
 }
 

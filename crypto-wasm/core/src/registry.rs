@@ -36,6 +36,33 @@ pub enum ResourceFrom {
     Argument(String),
 }
 
+/// What of a tool's calls is kept, sealed. Source: contracts/spec/erasure.md#what-is-kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Arguments.
+    Args,
+    /// Results.
+    Result,
+    /// Both.
+    Both,
+}
+
+impl Keep {
+    fn of(word: &str) -> Option<Self> {
+        [Self::Args, Self::Result, Self::Both].into_iter().find(|keep| keep.as_str() == word)
+    }
+
+    /// Its name in policies and facts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Args => "args",
+            Self::Result => "result",
+            Self::Both => "both",
+        }
+    }
+}
+
 /// A registry entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tool {
@@ -51,6 +78,8 @@ pub struct Tool {
     pub rate_class: String,
     /// Tokens that one call takes.
     pub cost: i64,
+    /// What of its calls is kept; nothing where the policy does not say.
+    pub keep: Option<Keep>,
 }
 
 /// The buckets of one kind of call.
@@ -119,8 +148,12 @@ impl Tool {
         };
         let rate_class = name(&mut fields, "rate_class")?;
         let cost = fields.opt_int("cost", 1, RATE_COST)?.unwrap_or(1);
+        let keep = match fields.opt_str("keep")? {
+            Some(word) => Some(Keep::of(word).ok_or_else(|| Error::malformed("nothing that can be kept").at("keep"))?),
+            None => None,
+        };
         fields.finish()?;
-        Ok(Self { tool, class, actions, resource, rate_class, cost })
+        Ok(Self { tool, class, actions, resource, rate_class, cost, keep })
     }
 
     /// Whether it takes the action.

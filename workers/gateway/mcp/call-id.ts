@@ -24,6 +24,8 @@ export interface Call {
   intent?: string;
   /** salt of the result's commitment: fixed with the call, so that a response replayed elsewhere commits alike */
   salt: Uint8Array;
+  /** the policy that the call was decided under keeps its result */
+  keep?: boolean;
 }
 
 interface Sealed extends Caller {
@@ -32,11 +34,12 @@ interface Sealed extends Caller {
   method: string;
   intent?: string;
   salt: string;
+  keep?: true;
 }
 
 /** The id to send up for a call. */
 export function sealCall(keyring: KeyringHandle, caller: Caller, call: Call): string {
-  const { id, method, intent, salt } = call;
+  const { id, method, intent, salt, keep } = call;
   const plain: Sealed = {
     talos: "call-1",
     ...caller,
@@ -44,6 +47,7 @@ export function sealCall(keyring: KeyringHandle, caller: Caller, call: Call): st
     method,
     ...(intent === undefined ? {} : { intent }),
     salt: b64uEncode(salt),
+    ...(keep === true ? { keep } : {}),
   };
   return sealText(keyring, randomBytes(32), JSON.stringify(plain));
 }
@@ -69,5 +73,6 @@ export function openCall(keyring: KeyringHandle, text: string, caller: Caller, n
     method: plain.method!,
     ...(plain.intent === undefined ? {} : { intent: plain.intent }),
     salt: b64uDecode(plain.salt!),
+    ...(plain.keep === true ? { keep: true } : {}),
   };
 }

@@ -12,6 +12,7 @@ import { type Call, type Caller, sealCall } from "./call-id.ts";
 import type { CallRecord } from "./outcome.ts";
 import { remember, upstreamIdOf } from "./pending.ts";
 import { protocolVersion } from "./session.ts";
+import { keeps } from "../values.ts";
 
 /** What a caller names may be longer than one value of an event; cut so that its UTF-8 fits `meta_string_bytes`. */
 const META_CHARACTERS = 256;
@@ -80,13 +81,22 @@ export function prepare(c: AppContext, { evaluation, server, session, mcp, meta,
   checkParams(mcp.method!, message.params);
   const intent = mcp.call ? newId(Date.now()) : undefined;
   const salt = randomBytes(LIMITS.commitment_salt_bytes);
-  const call: Call = { id: mcp.id_json!, method: mcp.method!, salt, ...(intent === undefined ? {} : { intent }) };
+  const keep = intent === undefined ? undefined : facts.keep;
+  if (keep !== undefined && config.values === undefined) {
+    // What the tenant's policy demands is not left out in silence: the call is not made.
+    throw new TalosError("config.incomplete", { missing: ["keyset values, as the policy keeps this tool's values"] });
+  }
+  const call: Call = {
+    ...{ id: mcp.id_json!, method: mcp.method!, salt },
+    ...(intent === undefined ? {} : { intent }),
+    ...(keeps(keep, "result") ? { keep: true } : {}),
+  };
   const upstreamId = sealCall(config.mcp, caller, call);
   const forget = remember(caller, call.id, upstreamId);
   const record: CallRecord | undefined =
     intent === undefined
       ? undefined
-      : { c, evaluation, server: server.name, intent, started_ms: Date.now(), salt, meta };
+      : { c, evaluation, server: server.name, intent, started_ms: Date.now(), salt, keep, meta };
   return {
     ...base,
     call,

@@ -4,7 +4,8 @@
  * Source: contracts/spec/audit.md#order, #commitments.
  */
 import { LIMITS, TalosError } from "@talos/contracts";
-import { commitment, jcs, sha256, uuidv7 } from "@talos/core";
+import { commitment, jcs, type RequestFacts, sha256, uuidv7 } from "@talos/core";
+import type { ValueName } from "../../../durable-objects/vault-types.ts";
 import { named } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
 import { newId, randomBytes } from "../../shared/request.ts";
@@ -13,6 +14,7 @@ import { within } from "../deadline.ts";
 import type { Evaluation } from "../authorize.ts";
 import { decisionOf, type Draft, envelope, evidenceOf, type Meta, principalOf, resourceOf } from "../events.ts";
 import { append, type Entry, entryOf } from "../record.ts";
+import { keeps, keepValue, sealedSalt } from "../values.ts";
 
 const encoder = new TextEncoder();
 /** An object that was moved or restarted answers again within this. */
@@ -34,15 +36,32 @@ export function finalOutcomeId(intent: string): string {
 
 export const isFinalOutcomeId = (id: string): boolean => FINAL_ID.test(id);
 
-/** Commitment to a value: over its canonical form, or over its bytes where it has none. */
-export function commitTo(salt: Uint8Array, text: string): string {
+/** What is committed to, and kept: a value's canonical form, or its bytes where it has none. */
+export function committedBytes(text: string): Uint8Array {
   let canonical = text;
   try {
     canonical = jcs(text);
   } catch (error) {
     if (!(error instanceof TalosError)) throw error; // MALFORMED: integers beyond 2^53, duplicate members deep inside
   }
-  return commitment(salt, encoder.encode(canonical));
+  return encoder.encode(canonical);
+}
+
+/** Add an event's one commitment, with its salt for the vault and, where the policy keeps it, the value. */
+async function committed(
+  record: CallRecord,
+  name: ValueName,
+  salt: Uint8Array,
+  text: string,
+  draft: Draft,
+): Promise<Entry> {
+  const { asker } = record.evaluation;
+  const bytes = committedBytes(text);
+  const kept = keeps(record.keep, name);
+  const entry = entryOf({ ...draft, commitments: { [name]: commitment(salt, bytes) } });
+  const sealed = await sealedSalt(asker, draft, { name, salt, kept });
+  if (sealed === undefined) return entry;
+  return { ...entry, sealed, ...(kept ? { value: { subject: sealed.subject, name, bytes } } : {}) };
 }
 
 /** What is known of a call when its intent is written. */
@@ -54,6 +73,8 @@ export interface CallRecord {
   started_ms: number;
   /** of the result */
   salt: Uint8Array;
+  /** what of the call the policy keeps */
+  keep: RequestFacts["keep"];
   meta: Meta;
   /** a read's intent that was not sent to the log yet: it goes with the outcome, or before the first byte is shown */
   pending?: Entry;
@@ -85,9 +106,8 @@ export async function intentOf(record: CallRecord): Promise<Entry> {
     kind: "intent",
     decision: decisionOf(decided.decision, evaluation),
     effect: { state: "attempted", server },
-    ...(args === undefined ? {} : { commitments: { args: commitTo(argsSalt, args) } }),
   };
-  return entryOf(draft, args === undefined ? {} : { args: argsSalt });
+  return args === undefined ? entryOf(draft) : committed(record, "args", argsSalt, args, draft);
 }
 
 /**
@@ -165,15 +185,18 @@ export async function recordOutcome(record: CallRecord, ending: Ending): Promise
       ...(ending.code === undefined ? {} : { code: ending.code }),
       ...(ending.upstream_status === undefined ? {} : { upstream_status: ending.upstream_status }),
     },
-    ...(result === undefined ? {} : { commitments: { result: commitTo(salt, result) } }),
     meta: { ...record.meta, ...ending.meta, duration_ms: Math.max(0, Date.now() - record.started_ms) },
   };
-  const entry = entryOf(draft, result === undefined ? {} : { result: salt });
+  const entry = result === undefined ? entryOf(draft) : await committed(record, "result", salt, result, draft);
   if (record.pending !== undefined && (await recordBoth(record, record.pending, entry))) return;
   try {
     await appendTwice(evaluation.asker, entry);
   } catch (cause) {
-    if (await alreadyRecorded(evaluation, draft, cause)) return;
+    if (await alreadyRecorded(evaluation, JSON.parse(entry.body) as Draft, cause)) {
+      // Whoever recorded it may have died before it handed the value over.
+      if (entry.value !== undefined) keepValue(evaluation.asker, entry, entry.value);
+      return;
+    }
     throw cause;
   }
 }

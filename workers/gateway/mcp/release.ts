@@ -87,6 +87,7 @@ async function recordAnswer(
           intent: call.intent!,
           started_ms: Date.now(),
           salt: call.salt,
+          keep: call.keep === true ? "result" : undefined,
           meta: gate.meta,
         };
   try {

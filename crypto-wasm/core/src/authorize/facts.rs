@@ -89,6 +89,7 @@ impl Facts<'_> {
         }
         if let [call] = calls {
             members.push(("args_json", Value::Str(json::print_members(&call.args))));
+            members.extend(judge::keep(policy, call).map(|keep| ("keep", text(keep.as_str()))));
         }
         if let Some(message) = &asked.message {
             let mut mcp = vec![("kind", text(message.kind.name())), ("call", Value::Bool(message.is_call()))];

@@ -10,7 +10,7 @@ use crate::grant::{Class, server_of};
 use crate::path::is_path;
 use crate::policy::Policy;
 use crate::proof::Form;
-use crate::registry::ResourceFrom;
+use crate::registry::{Keep, ResourceFrom};
 use crate::surface;
 use crate::{Code, Error};
 
@@ -61,6 +61,11 @@ pub(super) fn entry<'a>(policy: &'a Policy, call: &Call) -> Option<Entry<'a>> {
         entry.rate_class = RATE_READ;
     }
     Some(entry)
+}
+
+/// What of a call the policy keeps.
+pub(super) fn keep(policy: &Policy, call: &Call) -> Option<Keep> {
+    policy.registry.tool(&call.tool).and_then(|tool| tool.keep)
 }
 
 /// The highest class that is asked for; nothing when no tool is known.

@@ -10,6 +10,7 @@ use crate::grant::Class;
 use crate::json::{self, Value};
 use crate::mcp::Kind;
 use crate::proof::Form;
+use crate::registry::Keep;
 use crate::revocation::{Answers, Revocations};
 use crate::tickets::OpenTicket;
 use crate::{Error, b64, frame, hash};
@@ -18,6 +19,8 @@ const RECEIPT: u8 = 1;
 const WRITES: u8 = 2;
 const MCP: u8 = 4;
 const MCP_CALL: u8 = 8;
+const KEEP_ARGS: u8 = 16;
+const KEEP_RESULT: u8 = 32;
 
 /// What an event needs of the facts of a read.
 pub(super) struct Short<'a> {
@@ -70,13 +73,16 @@ fn write(decision: &Decision, facts: &Facts<'_>, record: bool, out: &mut Vec<u8>
         return false;
     }
     let message = asked.message.as_ref();
+    let call = calls.first();
+    let keep = call.and_then(|call| judge::keep(policy, call));
     let flags = [
         (asked.receipt, RECEIPT),
         (open.ticket.writes, WRITES),
         (message.is_some(), MCP),
         (message.is_some_and(crate::mcp::Message::is_call), MCP_CALL),
+        (matches!(keep, Some(Keep::Args | Keep::Both)), KEEP_ARGS),
+        (matches!(keep, Some(Keep::Result | Keep::Both)), KEEP_RESULT),
     ];
-    let call = calls.first();
     let entry = call.and_then(|call| judge::entry(policy, call));
     // Unknown to the registry: what was asked, under the class that a refusal is admitted with.
     let class_of_need = entry.as_ref().map_or(Class::Read, |entry| entry.class);

@@ -156,6 +156,7 @@ fn every_malformed_part_is_refused_by_its_name() {
         (read, read.replace("\"resource_arg\":\"path\"", "\"resource\":\"none\""), "tools[0].resource"),
         (read, read.replace("rate_class\":\"read", "rate_class\":\"fast"), "tools[0].rate_class"),
         (read, read.replace("rate_class\":\"read", "rate_class\":\"\""), "?"),
+        (read, read.replace("\"rate_class\"", "\"keep\":\"none\",\"rate_class\""), "tools[0].keep"),
         (read, read.replace("{\"tool", "{\"cost\":0,\"tool"), "tools[0].cost"),
         (read, read.replace("{\"tool", "{\"cost\":1001,\"tool"), "tools[0].cost"),
         (read, read.replace("{\"tool", "{\"default\":true,\"tool"), "tools[0].default"),
