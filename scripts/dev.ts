@@ -7,7 +7,7 @@ const HELP = `npm start: the whole of Talos on this machine
 
   npm start [-- options]
 
-Brings up a database, the gateway and a demo MCP server, plays the demo scenario, and keeps serving until Ctrl-C.
+Brings up a database, the gateway, two witnesses and a demo MCP server, plays the demo scenario, and keeps serving until Ctrl-C.
 Everything that lasts is in .talos; DATABASE_URL names a real Postgres instead of the embedded one.
 
 Options:
@@ -72,6 +72,7 @@ function whereToLook({ origin, aud, dir }: { origin: string; aud: string; dir: s
   tenant    ${aud}
   API       ${origin}/openapi.json
   identity  ${origin}/.well-known/did.json
+  meta-log  ${origin}/meta/status (its head is cosigned by two witnesses beside it)
   database  ${database}
   state     ${here} (keys, capabilities, logs in ${join(here, "logs")})
 `;

@@ -7,6 +7,7 @@ import { demoPolicy } from "./demo-policy.ts";
 import { startEverything } from "./everything.ts";
 import { freePort } from "./ports.ts";
 import { holdState, noteDatabase, openState, type State, TENANT } from "./state.ts";
+import { quorumOf, witnessesOf } from "./witness.ts";
 import { startWorker, waitFor } from "./worker.ts";
 
 /** The embedded database has one user and one name; nobody but loopback reaches it. */
@@ -32,7 +33,7 @@ export interface StackOptions {
 }
 
 /**
- * Bring the whole local stack up: database, migrations, the everything server, the Worker, the demo policy.
+ * Bring the whole local stack up: database, migrations, the everything server, two witnesses, the Worker, the demo policy.
  * What was started is stopped again when a step fails.
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
@@ -46,13 +47,19 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     return stopping;
   };
   try {
-    // All three start at once; the Worker is told now where the database will be.
+    // All start at once; the Worker is told now where the database and the witnesses will be.
     const port = await freePort();
     const databaseUrl = options.databaseUrl ?? EMBEDDED_URL;
     const database = { url: databaseUrl, endpoint: `http://127.0.0.1:${port}` };
-    const worker = startWorker(state, database);
+    const witnesses = await witnessesOf(state);
+    const worker = startWorker(state, database, quorumOf(witnesses));
     stops.push(() => worker.stop());
     children.push(worker);
+    const beside = witnesses.map(({ start, url }) => ({ url, child: start() }));
+    for (const { child } of beside) {
+      stops.push(() => child.stop());
+      children.push(child);
+    }
     const everything = startEverything(state.dir);
     // Each registers its end as soon as it runs: a failure of the other must not leave it behind.
     const settled = await Promise.allSettled([
@@ -81,6 +88,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     });
     step(`policy: version ${version} in force`);
     await waitFor(`${state.origin}/health/ready`, worker);
+    for (const { url, child } of beside) await waitFor(`${url}/vkey`, child);
+    step(`witnesses: ${witnesses.map(({ name, url }) => `${name} at ${url}`).join(", ")}`);
     const broken = Promise.race(children.map((child) => child.ended.then(() => child.failure("ended"))));
     const where = options.databaseUrl ? new URL(options.databaseUrl).host : `embedded, ${join(state.dir, "pg")}`;
     return { state, everythingUrl, database: where, policy_version: version, broken, stop };

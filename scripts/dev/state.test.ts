@@ -29,7 +29,16 @@ describe("the state folder", () => {
 
   it("keeps its secrets to its owner", async () => {
     await openState({ dir });
-    for (const name of ["operator.json", "publisher.json", "agent.json", "agent.cap", "keysets.json", "state.json"]) {
+    for (const name of [
+      "operator.json",
+      "publisher.json",
+      "agent.json",
+      "agent.cap",
+      "keysets.json",
+      "state.json",
+      "witness-1.json",
+      "witness-2.json",
+    ]) {
       expect(statSync(join(dir, name)).mode & 0o777, name).toBe(0o600);
     }
     expect(statSync(dir).mode & 0o777).toBe(0o700);

@@ -25,7 +25,12 @@ export interface State {
   operator: Key;
   /** signs policy snapshots */
   publisher: Key;
+  /** keys of the witnesses beside the gateway */
+  witnesses: Key[];
 }
+
+/** Witnesses beside the gateway: enough for a quorum that takes more than one. */
+const WITNESSES = 2;
 
 /** `.talos` in the project's root. */
 export const DEFAULT_DIR = join(root, ".talos");
@@ -52,9 +57,10 @@ export async function openState(options: { dir?: string; reset?: boolean } = {})
   const aud = `${origin}/t/${TENANT}`;
   const operator = keyAt(join(dir, "operator.json"));
   const publisher = keyAt(join(dir, "publisher.json"));
+  const witnesses = Array.from({ length: WITNESSES }, (_, i) => keyAt(join(dir, `witness-${i + 1}.json`)));
   const keysets = keysetsAt(join(dir, "keysets.json"));
   writeState(dir, { v: 1, port, aud, operator: operator.did });
-  const state = { dir, port, origin, aud, keysets, operator, publisher };
+  const state = { dir, port, origin, aud, keysets, operator, publisher, witnesses };
   giveAgent(state);
   return state;
 }

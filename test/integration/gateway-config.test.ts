@@ -74,6 +74,8 @@ const incomplete: [string, TalosOptions][] = [
   ["no database", withEnv({ DATABASE_URL: undefined })],
   ["webhooks to loopback", withEnv({ TALOS_LOOPBACK_RECEIVERS: "allow" })],
   ["a resolver without TLS", withEnv({ TALOS_DOH_URL: "http://127.0.0.1:1/dns-query" })],
+  ["witnesses that are no policy", withEnv({ TALOS_WITNESSES: "witness w1" })],
+  ["witnesses without a quorum's end", withEnv({ TALOS_WITNESSES: "quorum none" })],
   ["a local database endpoint", withEnv({ TALOS_DATABASE_ENDPOINT: "http://127.0.0.1:1" })],
   ["an unknown mode", withEnv({ TALOS_MODE: "staging" })],
 ];
