@@ -136,7 +136,7 @@ export const PARTS: Part[] = [
       "without Postgres for a whole run, and with a bucket that fails one in five writes, no call fails, nothing is lost or " +
       "forked and all catches up exactly; an append that is made again has no second leaf",
     command: vitest("--project", "integration", "test/integration/whole-run.test.ts"),
-    env: { TALOS_RUN_SECONDS: "300", TALOS_RETRIES: "2000" },
+    env: { TALOS_RUN_SECONDS: "120", TALOS_RETRIES: "2000" },
     env_quick: { TALOS_RUN_SECONDS: "20", TALOS_RETRIES: "1000" },
     needs: [],
     counts: [

@@ -51,7 +51,7 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
   const heads = new Heads();
 
   beforeAll(async () => {
-    scene = await startScene();
+    scene = await startScene({ life_seconds: 3_600 + KILLS * 60 });
     let session = await scene.session();
     keys = await publishedKeys(scene.talos.origin);
     load = new Load({
@@ -77,6 +77,7 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
       await step("looking at the head again", heads.look(scene.talos));
       await step("appending again", appender.retry());
       await step("publishing again", publishing.retry());
+      if (round % 50 === 0) console.log(`killed ${round} times of ${KILLS}, ${heads.seen.size} heads so far`);
       // Many kills take longer than a session lives.
       if (session.expires_at - Date.now() / 1_000 < LIMITS.session_life_seconds / 2) session = await scene.session();
     }

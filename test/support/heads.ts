@@ -63,9 +63,10 @@ export class Heads {
   async breaches(talos: Talos, { leaves }: Ledger): Promise<string[]> {
     const found = [...this.forks];
     const hashes = Buffer.concat(leaves.map(({ leaf }) => Buffer.from(leaf, "base64url")));
-    for (const [size, root] of this.seen) {
-      const own = tree.extend({ size: 0, subtrees: new Uint8Array(0) }, hashes.subarray(0, size * tree.HASH_BYTES));
-      if (size > leaves.length || !Buffer.from(own.root).equals(root)) found.push(`the head of ${size}`);
+    let grown = tree.emptyFrontier();
+    for (const [size, root] of [...this.seen].sort(([a], [b]) => a - b)) {
+      grown = tree.extend(grown, hashes.subarray(grown.size * tree.HASH_BYTES, size * tree.HASH_BYTES));
+      if (grown.size !== size || !Buffer.from(grown.root).equals(root)) found.push(`the head of ${size}`);
     }
     const read = async (path: string): Promise<Uint8Array> => {
       const bytes = await talos.published(this.#tenant, path);

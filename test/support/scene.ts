@@ -12,6 +12,7 @@ import { startReal, type TestDatabase } from "../../scripts/neon/test-database.t
 import { startNeonEndpoint } from "../../scripts/neon-endpoint.ts";
 import {
   developmentKeysets,
+  nowSeconds,
   openSession,
   type Person,
   person,
@@ -54,6 +55,8 @@ async function startDatabase(): Promise<TestDatabase> {
 export interface SceneOptions extends Partial<TalosOptions> {
   /** slots of reads, and of writes; as default more than any test holds, as a killed caller's frees itself late */
   concurrency?: number;
+  /** how long the agent's capability lives, seconds; an hour unless said otherwise */
+  life_seconds?: number;
   /** how long the gateway waits for the upstreams */
   timeout_ms?: number;
   /** further servers with their tools, and what the agent may do there */
@@ -61,7 +64,13 @@ export interface SceneOptions extends Partial<TalosOptions> {
 }
 
 export async function startScene(options: SceneOptions = {}): Promise<Scene> {
-  const { more = { servers: {}, tools: [], grants: [] }, concurrency = 1_000, timeout_ms = 5_000, ...rest } = options;
+  const {
+    more = { servers: {}, tools: [], grants: [] },
+    concurrency = 1_000,
+    timeout_ms = 5_000,
+    life_seconds = 3_600,
+    ...rest
+  } = options;
   const [source, tools, state, port] = await Promise.all([
     startDatabase(),
     startTools(),
@@ -87,7 +96,8 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
     rates: { read: { concurrency }, write: { concurrency } },
   });
   await publish(aud, publisher, policy);
-  const chain = root(operator, agent, { aud: [aud], grants: [...more.grants, ...TOOLS_GRANTS] });
+  const exp = nowSeconds() + life_seconds;
+  const chain = root(operator, agent, { aud: [aud], grants: [...more.grants, ...TOOLS_GRANTS], exp });
   const scene: Scene = {
     ...{ talos, aud, tools, agent, operator, publisher, chain, policy, cable, database, state },
     async restart(again = {}) {
