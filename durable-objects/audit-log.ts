@@ -5,7 +5,7 @@
  * event: the exact index), `salt_outbox` (sealed salts, until
  * their vault has them: `salt-outbox.ts`), `projection` (one
  * row: how far Postgres is), `last_head` (one row: the newest head that was recorded), all in `log-store.ts`; others in
- * `tree-store.ts`, `handover.ts`, `sweeper.ts`, `conflict-alarms.ts`, `followers.ts`.
+ * `epochs.ts`, `tree-store.ts`, `handover.ts`, `sweeper.ts`, `conflict-alarms.ts`, `row-keeping.ts`, `followers.ts`.
  * Atomic: `append` compares ids, numbers the events and writes all rows in one transaction without awaiting; the output
  * gate holds the promises back until the rows are durable, and the platform commits concurrent appends together. The
  * alarm makes leaves of what was appended (one transaction), publishes them, and projects them.
@@ -14,34 +14,36 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { type ErrorCode, LIMITS, TalosError } from "@talos/contracts";
-import { b64uEncode, jwsSignNative } from "@talos/core";
-import { HASH_BYTES, TILE_WIDTH, tileAt } from "@talos/core/log";
+import { jwsSignNative } from "@talos/core";
+import { bundle, TILE_WIDTH } from "@talos/core/log";
 import { type BatchFacts, type Offered, offeredBy, promisePayload } from "./batch.ts";
 import { ConflictAlarms } from "./conflict-alarms.ts";
 import { doneWithinMs } from "./deadline.ts";
 import { bound, type Env } from "./env.ts";
+import { type EpochBounds, Epochs } from "./epochs.ts";
 import { checked } from "./event-check.ts";
+import { EventReader } from "./event-reader.ts";
 import { Followers } from "./followers.ts";
 import { Handover } from "./handover.ts";
 import { follows } from "./head-order.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
 import { type Consistency, type LogFacts, LogReads, type ProofAsk, type Proved, type Range } from "./log-reads.ts";
-import { entriesIn, rowsFrom } from "./log-rows.ts";
+import { entriesIn } from "./log-rows.ts";
 import { LogStore, type Stored } from "./log-store.ts";
 import { LogStreams, type StreamAsk, type Streamed } from "./log-streams.ts";
 import { Outbox } from "./outbox.ts";
-import { fileNames, newOrigin, Publisher } from "./publisher.ts";
+import { RowKeeping } from "./row-keeping.ts";
 import type { LogSlice } from "./sink-types.ts";
 import { SaltOutbox } from "./salt-outbox.ts";
 import { type Place, Sweeper } from "./sweeper.ts";
-import { TreeStore } from "./tree-store.ts";
 import type {
   AppendAsk,
   Appended,
   HeadMark,
   LastHead,
   LoggedEvent,
+  LogEpoch,
   LogStatus,
   MetaPort,
   ProjectorPort,
@@ -57,8 +59,9 @@ export class AuditLog extends DurableObject<Env> {
   readonly #sweeper: Sweeper;
   readonly #alarms: ConflictAlarms;
   readonly #outbox: Outbox;
-  readonly #tree: TreeStore;
-  readonly #publisher: Publisher;
+  readonly #epochs: Epochs;
+  readonly #reader: EventReader;
+  readonly #keeping: RowKeeping;
   readonly #handover: Handover;
   readonly #followers: Followers;
   readonly #reads: LogReads;
@@ -72,32 +75,47 @@ export class AuditLog extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    this.#store = new LogStore(ctx.storage, (seq) => this.#leafHash(seq));
+    this.#store = new LogStore(ctx.storage, (seq) => this.#epochs.leafHash(seq));
     this.#sweeper = new Sweeper(ctx.storage, this.#name(), this.#store);
     this.#alarms = new ConflictAlarms(ctx.storage.sql, this.#name(), this.#store);
-    this.#outbox = new Outbox(ctx.storage.sql, this.#name(), this.#store);
+    this.#outbox = new Outbox(ctx.storage.sql, this.#name(), this.#store, () => this.#reader);
     ctx.storage.sql.exec(Followers.schema);
     const tell = (id: string) => env.WEBHOOK_SINKS.getByName(`${this.#name()}/${id}`).wake();
     this.#followers = new Followers(ctx.storage.sql, this.#name(), tell);
-    this.#tree = new TreeStore(ctx.storage, { entries: (first, end) => entriesIn(ctx.storage.sql, first, end) });
     this.#handover = new Handover(ctx.storage.sql, this.#name(), () => this.#meta());
-    this.#publisher = new Publisher({
+    const bucket = () => bound(this.env, "AUDIT_TILES");
+    this.#epochs = new Epochs(ctx.storage, {
       log: this.#name(),
-      tree: this.#tree,
-      bucket: () => bound(this.env, "AUDIT_TILES"),
-      names: fileNames(this.#name()),
+      entries: (first, end) => entriesIn(ctx.storage.sql, first, end),
+      timeMs: (seq) => this.#store.timeMs(seq),
+      bucket,
       seed: () => primaryKey(keysetsOf(this.env, Date.now()), "head").key,
       published: (head) => this.#handover.published(head),
+      deployment: () => this.env.TALOS_ORIGIN,
+      bounds: this.bounds(),
+    });
+    const [store, epochs] = [this.#store, this.#epochs];
+    this.#reader = new EventReader({ sql: ctx.storage.sql, store, epochs, bucket });
+    this.#keeping = new RowKeeping(ctx.storage.sql, {
+      ...{ log: this.#name(), store, epochs, reader: this.#reader, keep_ms: this.bounds().rows_keep_ms },
+      projected: () => this.#outbox.position(),
+      needed: () => this.#sweeper.oldest(),
     });
     const find = async (id: string) => {
       const found = this.#store.find([id]).get(id);
-      return found?.body === undefined ? undefined : { seq: found.seq, body: found.body };
+      return found && { seq: found.seq, body: found.body ?? (await this.#reader.body(found.seq)) };
     };
     this.#reads = new LogReads({
-      tree: this.#tree,
+      epochs,
       next: () => this.#next(),
-      forked: () => this.#publisher.state === "forked",
       find,
+      bundle: async (epoch, index, width) => {
+        const first = epoch.first_seq + index * TILE_WIDTH;
+        const utf8 = new TextEncoder();
+        if (store.hasRow(first))
+          return bundle([...entriesIn(ctx.storage.sql, first, first + width)].map(({ body }) => utf8.encode(body)));
+        return bundle((await this.#reader.bundle(epoch, index)).entries.slice(0, width));
+      },
     });
     const tenant = this.#name().split("/", 1)[0]!;
     this.#salts = new SaltOutbox({
@@ -105,14 +123,20 @@ export class AuditLog extends DurableObject<Env> {
       keysets: () => keysetsOf(this.env, Date.now()),
       vault: (subject) => this.env.SUBJECT_VAULTS.getByName(`${tenant}/${subject}`),
     });
-    const read = (from: number, most: number) => rowsFrom(ctx.storage.sql, from, most);
+    const read = (from: number, most: number) => this.#reader.rows(from, most);
     this.#streams = new LogStreams({ read, next: () => this.#next() });
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmMs = await ctx.storage.getAlarm();
       // Nothing is promised before the bucket was seen, if it can be: rows that somebody restored would be promised anew.
-      await this.#publisher.check();
-      if (this.#handover.refused()) this.#publisher.state = "forked";
+      await this.#epochs.check();
+      if (this.#handover.refused()) this.#epochs.stop();
     });
+  }
+
+  /** When the log is rotated, and how long rows stay; a test of these has smaller ones. */
+  protected bounds(): EpochBounds & { rows_keep_ms: number } {
+    const { audit_epoch_entries: entries, audit_epoch_ms: ms, audit_rows_keep_ms: rows_keep_ms } = LIMITS;
+    return { entries, ms, rows_keep_ms };
   }
 
   /**
@@ -165,7 +189,7 @@ export class AuditLog extends DurableObject<Env> {
 
   /** Why nothing new may be appended at the moment. @throws `config.incomplete` */
   #closed(nowMs: number): ErrorCode | undefined {
-    if (this.#publisher.state === "forked") return "audit.forked";
+    if (this.#epochs.forked) return "audit.forked";
     // What could never be published, or never be shown to be the only history, is not promised.
     bound(this.env, "AUDIT_TILES");
     bound(this.env, "META_LOG");
@@ -205,8 +229,9 @@ export class AuditLog extends DurableObject<Env> {
    */
   async get(eventId: string): Promise<LoggedEvent | null> {
     const found = this.#store.find([eventId]).get(eventId);
-    if (found?.body === undefined) return null;
-    const { body, seq, facts } = found;
+    if (found === undefined) return null;
+    const { seq, facts } = found;
+    const body = found.body ?? (await this.#reader.body(seq));
     const kept = this.#keyOf(facts) !== undefined;
     return { body, seq, ...(kept ? { promise: await this.#promise(found) } : {}) };
   }
@@ -224,8 +249,8 @@ export class AuditLog extends DurableObject<Env> {
   }
 
   /** Events in order from `from` on, at most `most`, and where the log ends. */
-  read(from: number, most: number): LogSlice {
-    return { rows: rowsFrom(this.ctx.storage.sql, from, most), next_seq: this.#next() };
+  async read(from: number, most: number): Promise<LogSlice> {
+    return { rows: await this.#reader.rows(from, most), next_seq: this.#next() };
   }
 
   /** A sink wants to hear of news. @returns where the log ends, or null when it has as many sinks as it may have */
@@ -246,14 +271,17 @@ export class AuditLog extends DurableObject<Env> {
   facts(): LogFacts {
     return this.#reads.facts();
   }
-  checkpoint(): string | null {
-    return this.#reads.checkpoint();
+  checkpoint(origin?: string): string | null {
+    return this.#reads.checkpoint(origin);
   }
-  tile(path: string): Uint8Array | null {
-    return this.#reads.tile(path);
+  folder(origin?: string): string | null {
+    return this.#reads.folder(origin);
   }
-  consistency(old: number, size: number): Promise<Consistency> {
-    return this.#reads.consistency(old, size);
+  tile(path: string, origin?: string): Promise<Uint8Array | null> {
+    return this.#reads.tile(path, origin);
+  }
+  consistency(old: number, size: number, origin?: string): Promise<Consistency> {
+    return this.#reads.consistency(old, size, origin);
   }
   proof(ask: ProofAsk): Promise<Proved> {
     return this.#reads.proof(ask);
@@ -271,18 +299,24 @@ export class AuditLog extends DurableObject<Env> {
     this.#streams.leave(stream);
   }
 
+  /** The trees of the log, oldest first: each has a name, keys and heads of its own. */
+  log(): LogEpoch[] {
+    return this.#epochs.list();
+  }
+
   status(): LogStatus {
     return {
       next_seq: this.#next(),
       projected_seq: this.#outbox.position(),
       oldest_unprojected_ms: this.#outbox.oldestMs(),
       projection_failures: this.#outbox.failures,
-      sealed_size: this.#tree.sealed()?.size ?? 0,
-      published_size: this.#tree.published()?.size ?? 0,
-      publish_failures: this.#publisher.failures,
-      handed_size: this.#handover.acknowledged(this.#tree.sealed()?.origin ?? ""),
+      sealed_size: this.#epochs.sealed(),
+      published_size: this.#epochs.published(),
+      publish_failures: this.#epochs.failures,
+      handed_size: this.#epochs.handed((origin) => this.#handover.acknowledged(origin)),
       handover_failures: this.#handover.failures,
-      forked: this.#publisher.state === "forked",
+      forked: this.#epochs.forked,
+      rows_from: this.#keeping.from(),
       bytes: this.ctx.storage.sql.databaseSize,
     };
   }
@@ -314,18 +348,19 @@ export class AuditLog extends DurableObject<Env> {
     try {
       const nowMs = Date.now();
       this.#sweep(nowMs);
-      this.#seal();
+      this.#seal(nowMs);
       const project = force || this.#projects || nowMs >= this.#projectAtMs;
       const slow = Promise.all([
-        this.#publisher.run(nowMs, force).then(() => this.#hand(force)),
+        this.#epochs.run(nowMs, force).then(() => this.#hand(force)),
         project ? this.#outbox.run(this.#projector()) : undefined,
         this.#followers.tell(),
         this.#salts.run(),
+        this.#keeping.run(nowMs),
       ]);
       // Whoever answers late holds up neither sealing nor publishing: no other alarm comes before this one has ended.
       while (!(await doneWithinMs(slow, LIMITS.audit_project_ms))) {
-        this.#seal();
-        void this.#publisher.run(Date.now());
+        this.#seal(Date.now());
+        void this.#epochs.run(Date.now());
       }
       if (project) this.#projectAtMs = Date.now() + (this.#outbox.waitMs() ?? 0);
     } finally {
@@ -347,40 +382,55 @@ export class AuditLog extends DurableObject<Env> {
   /** Hand what was published to the meta-log. Another head of ours there stops the log. */
   async #hand(force: boolean): Promise<void> {
     await this.#handover.run(Date.now(), force);
-    if (this.#handover.refused()) this.#publisher.state = "forked";
+    if (this.#handover.refused()) this.#epochs.stop();
   }
 
   #meta(): Pick<MetaPort, "add"> {
     return bound(this.env, "META_LOG").getByName("meta");
   }
 
-  /** Make leaves of what was appended. Rows that contradict each other stop the log: nothing is added to them. */
-  #seal(): void {
-    if (this.#publisher.state === "forked") return;
+  /**
+   * Make leaves of what was appended, and begin a new tree when this one is large or old. Rows that contradict each
+   * other stop the log: nothing is added to them.
+   */
+  #seal(nowMs: number): void {
+    if (this.#epochs.forked) return;
     try {
-      while (this.#tree.seal(this.#next(), () => newOrigin(this.env.TALOS_ORIGIN)) > 0);
+      this.#epochs.seal(this.#next());
     } catch (error) {
       const code = codeOf(error);
-      if (code !== "config.incomplete") this.#publisher.state = "forked";
+      if (code !== "config.incomplete") this.#epochs.stop();
       warn("audit_log.seal_failed", { log: this.#name(), code });
+      return;
+    }
+    if (this.#epochs.isDue(nowMs)) this.#freeze(nowMs);
+  }
+
+  #freeze(nowMs: number): void {
+    try {
+      this.#epochs.freeze(nowMs, (event, more) => this.#place([event], nowMs, more));
+      this.#epochs.seal(this.#next());
+    } catch (error) {
+      warn("audit_log.freeze_failed", { log: this.#name(), code: codeOf(error) }); // the next run tries again
     }
   }
 
   /** Whether publishing fails, and an event has waited for it longer than a log may go on. */
   #backlogged(nowMs: number): boolean {
-    if (this.#publisher.failures === 0) return false;
-    const oldestMs = this.#store.timeMs(this.#tree.published()?.size ?? 0);
+    if (this.#epochs.failures === 0) return false;
+    const oldestMs = this.#store.timeMs(this.#epochs.published());
     return oldestMs !== undefined && nowMs - oldestMs > LIMITS.audit_backlog_ms;
   }
 
   /** Come again while anything is left to do. */
   #armAgain(nowMs: number): void {
     const projectMs = this.#outbox.waitMs() === null ? null : this.#projectAtMs - nowMs;
-    const unsealed = this.#publisher.state !== "forked" && (this.#tree.sealed()?.size ?? 0) < this.#next();
-    const treeMs = unsealed ? LIMITS.audit_project_ms : this.#publisher.waitMs(nowMs);
+    const unsealed = !this.#epochs.forked && this.#epochs.sealed() < this.#next();
+    const treeMs = unsealed ? LIMITS.audit_project_ms : this.#epochs.waitMs(nowMs);
     const handoverMs = this.#handover.waitMs(nowMs);
-    const sweepMs = this.#publisher.state === "forked" ? null : this.#sweeper.waitMs(nowMs);
-    const waits = [projectMs, treeMs, handoverMs, sweepMs, this.#followers.waitMs(), this.#salts.waitMs()].filter(
+    const sweepMs = this.#epochs.forked ? null : this.#sweeper.waitMs(nowMs);
+    const [keepMs, saltMs] = [this.#keeping.waitMs(nowMs), this.#salts.waitMs()];
+    const waits = [projectMs, treeMs, handoverMs, sweepMs, keepMs, saltMs, this.#followers.waitMs()].filter(
       (ms) => ms !== null,
     );
     if (waits.length === 0) return;
@@ -411,13 +461,6 @@ export class AuditLog extends DurableObject<Env> {
 
   #next(): number {
     return this.#store.next();
-  }
-
-  /** Of a sealed event. */
-  #leafHash(seq: number): string {
-    const index = Math.floor(seq / TILE_WIDTH);
-    const tile = this.#tree.tile(tileAt(0, index, this.#tree.sealed()!.size)!);
-    return b64uEncode(tile.subarray((seq % TILE_WIDTH) * HASH_BYTES, ((seq % TILE_WIDTH) + 1) * HASH_BYTES));
   }
 
   #arm(nowMs: number): void {

@@ -6,7 +6,6 @@
  */
 import { LIMITS } from "@talos/contracts";
 import {
-  bundle,
   checkpointText,
   consistencyProof,
   edgeSubtrees,
@@ -14,11 +13,10 @@ import {
   inclusionProof,
   parseTile,
   proofFile,
-  TILE_WIDTH,
   tileAt,
   treeRoot,
 } from "@talos/core/log";
-import type { TreeStore } from "./tree-store.ts";
+import type { Epoch, Epochs } from "./epochs.ts";
 
 /** Sealing and publishing of what was just appended take about this long. */
 const SOON_MS = LIMITS.audit_project_ms + LIMITS.audit_publish_ms;
@@ -60,6 +58,8 @@ export type Range =
   | {
       ok: true;
       origin: string;
+      /** number of the tree's first event */
+      first_seq: number;
       to: number;
       size: number;
       checkpoint: string;
@@ -69,86 +69,105 @@ export type Range =
   | NotYet;
 
 export interface LogReadsPorts {
-  tree: TreeStore;
+  epochs: Epochs;
+  /** the bytes of a bundle of entries, as wide as asked, of what a published head covers */
+  bundle(epoch: Epoch, index: number, width: number): Promise<Uint8Array>;
   /** the number after the last event */
   next(): number;
-  forked(): boolean;
   find(eventId: string): Promise<{ seq: number; body: string } | undefined>;
 }
 
 export class LogReads {
   readonly #ports: LogReadsPorts;
-  readonly #read = async (path: string) => this.#ports.tree.tile(path);
 
   constructor(ports: LogReadsPorts) {
     this.#ports = ports;
   }
 
+  /** Of the newest tree. Sizes are of that tree too: it begins at the number of its epoch. */
   facts(): LogFacts {
-    const { tree, next, forked } = this.#ports;
+    const { epochs, next } = this.#ports;
+    const { first_seq, tree } = epochs.current;
     const sealed = tree.sealed();
-    const sizes = { appended: next(), sealed: sealed?.size ?? 0, published: tree.published()?.size ?? 0 };
-    return { ...(sealed === undefined ? {} : { origin: sealed.origin }), ...sizes, forked: forked() };
+    const sizes = {
+      appended: next() - first_seq,
+      sealed: sealed?.size ?? 0,
+      published: tree.published()?.size ?? 0,
+    };
+    return { ...(sealed === undefined ? {} : { origin: sealed.origin }), ...sizes, forked: epochs.forked };
   }
 
-  /** The signed note of the newest published head, or null before the first. */
-  checkpoint(): string | null {
-    return this.#ports.tree.published()?.note ?? null;
+  /** The signed note of the newest published head of a tree, the newest when absent; null before its first. */
+  checkpoint(origin?: string): string | null {
+    return this.#tree(origin)?.tree.published()?.note ?? null;
+  }
+
+  /** The folder in the bucket under which a tree's files lie, the newest's when absent; null where there is no such tree. */
+  folder(origin?: string): string | null {
+    return this.#tree(origin)?.names.full.slice("f/".length) ?? null;
   }
 
   /** A tile or bundle by its name, also as narrow as an older head had it; null where no published head has it. */
-  tile(path: string): Uint8Array | null {
-    const { tree } = this.#ports;
+  async tile(path: string, origin?: string): Promise<Uint8Array | null> {
+    const epoch = this.#tree(origin);
     const { level, index, width } = parseTile(path);
-    const there = tileAt(level, index, tree.published()?.size ?? 0);
-    if (there === undefined || parseTile(there).width < width) return null;
-    if (level !== "entries") return tree.tile(path).slice();
-    const first = index * TILE_WIDTH;
-    const entries = [...tree.entries(first, first + width)].map(({ body }) => new TextEncoder().encode(body));
-    return entries.length === width ? bundle(entries) : null; // rows that were published may be gone: the bucket has them
+    const there = epoch && tileAt(level, index, epoch.tree.published()?.size ?? 0);
+    if (epoch === undefined || there === undefined || parseTile(there).width < width) return null;
+    return level === "entries" ? this.#ports.bundle(epoch, index, width) : epoch.tree.tile(path).slice();
   }
 
   /** @param old at least 1, at most `size` */
-  async consistency(old: number, size: number): Promise<Consistency> {
-    if (size > this.#published()) return notYet();
-    return { ok: true, hashes: await consistencyProof(old, size, this.#read) };
+  async consistency(old: number, size: number, origin?: string): Promise<Consistency> {
+    const epoch = this.#tree(origin);
+    if (epoch === undefined || size > (epoch.tree.published()?.size ?? 0)) return notYet();
+    return { ok: true, hashes: await consistencyProof(old, size, readerOf(epoch)) };
   }
 
-  /** An event and the proof that a head of this log covers it. */
+  /** An event and the proof that a head of its tree covers it. */
   async proof({ event_id, head }: ProofAsk): Promise<Proved> {
-    const { tree, find } = this.#ports;
+    const { epochs, find } = this.#ports;
     const found = await find(event_id);
     if (found === undefined) return { ok: false, code: "audit.event_unknown" };
-    const { seq: index, body: event } = found;
-    const [sealed, published] = [tree.sealed(), tree.published()];
+    const { seq, body: event } = found;
+    const epoch = epochs.at(seq);
+    const index = seq - epoch.first_seq;
+    const [sealed, published] = [epoch.tree.sealed(), epoch.tree.published()];
     if (sealed === undefined || published === undefined || published.size <= index) return notYet();
     const { size, note } = head ?? published;
     if (size <= index || size > published.size) return notYet();
     const { origin } = sealed;
+    const read = readerOf(epoch);
     // A head that others keep under our name must be one of this tree; else what they vouch for is not this record.
-    const text = checkpointText(origin, { size, root: await treeRoot(size, this.#read) });
+    const text = checkpointText(origin, { size, root: await treeRoot(size, read) });
     if (!note.startsWith(`${text}\n`)) return { ok: false, code: "audit.forked" };
-    const hashes = await inclusionProof(index, size, this.#read);
+    const hashes = await inclusionProof(index, size, read);
     return { ok: true, index, origin, size, event, log_proof: proofFile({ index, hashes, checkpoint: note }) };
   }
 
-  /** @param to behind the last leaf; cut to what is published */
+  /** @param to behind the last event; cut to what is published of the tree that `from` lies in */
   async range(from: number, to: number): Promise<Range> {
-    const { tree } = this.#ports;
+    const epoch = this.#ports.epochs.at(from);
+    const { tree, first_seq } = epoch;
     const [sealed, published] = [tree.sealed(), tree.published()];
-    if (sealed === undefined || published === undefined || published.size <= from) return notYet();
+    if (sealed === undefined || published === undefined || first_seq + published.size <= from) return notYet();
     const { size, note: checkpoint } = published;
-    const end = Math.min(to, size);
-    const edge = concat(edgeTiles(from).map((path) => tree.tile(path)));
-    const subtrees = edgeSubtrees(from, edge);
-    const consistency = await consistencyProof(end, size, this.#read);
-    return { ok: true, origin: sealed.origin, to: end, size, checkpoint, subtrees, consistency };
+    const [first, end] = [from - first_seq, Math.min(to - first_seq, size)];
+    const edge = concat(edgeTiles(first).map((path) => tree.tile(path)));
+    const subtrees = edgeSubtrees(first, edge);
+    const consistency = await consistencyProof(end, size, readerOf(epoch));
+    return { ok: true, origin: sealed.origin, first_seq, to: first_seq + end, size, checkpoint, subtrees, consistency };
   }
 
-  #published(): number {
-    return this.#ports.tree.published()?.size ?? 0;
+  #tree(origin: string | undefined): Epoch | undefined {
+    const { epochs } = this.#ports;
+    return origin === undefined ? epochs.current : epochs.named(origin);
   }
 }
+
+const readerOf =
+  ({ tree }: Epoch) =>
+  async (path: string) =>
+    tree.tile(path);
 
 const notYet = (): NotYet => ({ ok: false, code: "audit.not_published", retry_after_ms: SOON_MS });
 

@@ -57,6 +57,38 @@ export class LogStore {
     return row === undefined || row.next <= seq ? undefined : row.time_ms;
   }
 
+  /** The batch that begins at `seq`, with the number after its last event. */
+  batchAt(seq: number): { end: number; time_ms: number } | undefined {
+    const sql = "SELECT first_seq + count AS end, time_ms FROM batches WHERE first_seq = ?";
+    return this.#sql.exec<{ end: number; time_ms: number }>(sql, seq).toArray()[0];
+  }
+
+  /** Whether the text of the event at `seq`, which the log has, lies in a row. */
+  hasRow(seq: number): boolean {
+    const sql = "SELECT length(events) AS length FROM batches WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1";
+    return (this.#sql.exec<{ length: number }>(sql, seq).toArray()[0]?.length ?? 0) > 0;
+  }
+
+  /** The end of the last batch from `from` on that ends at `end` or before it, without one that is younger than `ms`. */
+  batchesUntil(from: number, end: number, ms: number): number {
+    const sql =
+      "SELECT first_seq + count AS next, time_ms FROM batches WHERE first_seq >= ? AND first_seq < ? ORDER BY first_seq";
+    let until = from;
+    for (const { next, time_ms } of this.#sql.exec<{ next: number; time_ms: number }>(sql, from, end)) {
+      if (next > end || time_ms > ms) break;
+      until = next;
+    }
+    return until;
+  }
+
+  /** Forget the text of the batches from `from` on, before `end`. @param more what else becomes durable with that */
+  letGo(from: number, end: number, more: () => void): void {
+    this.#storage.transactionSync(() => {
+      this.#sql.exec("UPDATE batches SET events = '' WHERE first_seq >= ? AND first_seq < ?", from, end);
+      more();
+    });
+  }
+
   lastHead(): LastHead | null {
     const sql = "SELECT rev_seq, rev_hash, policy_version, policy_hash, event_id FROM last_head";
     const row = this.#sql.exec<LastHead & Record<string, SqlStorageValue>>(sql).toArray()[0];

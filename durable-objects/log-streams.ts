@@ -22,7 +22,7 @@ export interface StreamAsk {
 export type Streamed = { ok: true; rows: LogRow[]; next_seq: number } | { ok: false; code: "concurrency.exhausted" };
 
 export interface LogStreamsPorts {
-  read(from: number, most: number): LogRow[];
+  read(from: number, most: number): Promise<LogRow[]>;
   /** the number after the last event */
   next(): number;
 }
@@ -47,7 +47,7 @@ export class LogStreams {
     if (!this.#admit(ask, Date.now())) return { ok: false, code: "concurrency.exhausted" };
     const { read, next } = this.#ports;
     if (next() <= ask.from) await this.#news(Math.min(ask.wait_ms, LIMITS.audit_stream_wait_ms));
-    return { ok: true, rows: read(ask.from, LIMITS.audit_stream_rows), next_seq: next() };
+    return { ok: true, rows: await read(ask.from, LIMITS.audit_stream_rows), next_seq: next() };
   }
 
   leave(stream: string): void {

@@ -7,7 +7,7 @@
 import { LIMITS } from "@talos/contracts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
-import { rowsFrom } from "./log-rows.ts";
+import type { EventReader } from "./event-reader.ts";
 import type { LogStore } from "./log-store.ts";
 import type { ProjectorPort } from "./types.ts";
 
@@ -21,13 +21,21 @@ export class Outbox {
   failures = 0;
   readonly #sql: SqlStorage;
   readonly #log: string;
+  readonly #reader: () => Pick<EventReader, "rows">;
   readonly #store: Pick<LogStore, "next" | "timeMs">;
   #running: Promise<void> | undefined;
 
-  constructor(sql: SqlStorage, log: string, store: Pick<LogStore, "next" | "timeMs">) {
+  /** @param reader gives the events; also long after they were appended, should the projection be built anew */
+  constructor(
+    sql: SqlStorage,
+    log: string,
+    store: Pick<LogStore, "next" | "timeMs">,
+    reader: () => Pick<EventReader, "rows">,
+  ) {
     this.#sql = sql;
     this.#log = log;
     this.#store = store;
+    this.#reader = reader;
   }
 
   /** The number of the first event that is not projected. */
@@ -70,7 +78,7 @@ export class Outbox {
 
   async #step(projector: ProjectorPort): Promise<void> {
     const from = this.position();
-    const rows = rowsFrom(this.#sql, from, LIMITS.audit_project_rows);
+    const rows = await this.#reader().rows(from, LIMITS.audit_project_rows);
     const ask = { log_id: this.#log, from_seq: from, next_seq: from + rows.length, rows };
     const { moved, next_seq } = await withinMs(projector.project(ask), ATTEMPT_MS, "projecting");
     if (moved && next_seq !== ask.next_seq) throw new Error("the cursor moved to where nobody sent it");

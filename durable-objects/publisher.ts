@@ -67,7 +67,13 @@ export interface PublisherPorts {
    * also for a head that was found at a start, of which an earlier instance may not have come to say anything.
    */
   published?: (head: SealedHead & PublishedHead) => void;
+  /** A head is about to be signed by this key. */
+  signed?: (origin: string, publicKey: Uint8Array) => void;
 }
+
+/** Where a tile or bundle of this name lies. */
+export const fileName = ({ full, partial }: FileNames, path: string): string =>
+  `${path.includes(".p/") ? partial : full}/${path}`;
 
 /** Where the files of a tenant's log lie; another kind of log uses a prefix that is no tenant's name. */
 export function fileNames(log: string): FileNames {
@@ -240,7 +246,7 @@ export class Publisher {
 
   /** Written once; what is there already must be the same. */
   async #put(path: string, bytes: Uint8Array): Promise<void> {
-    const name = this.#fileName(path);
+    const name = fileName(this.#ports.names, path);
     const bucket = this.#ports.bucket();
     const onlyIf = { etagDoesNotMatch: "*" };
     const httpMetadata = {
@@ -255,12 +261,9 @@ export class Publisher {
 
   async #sign(origin: string, text: string): Promise<string> {
     const seed = b64uDecode(await this.#ports.seed());
-    return signatureLine({ name: origin, publicKey: publicKey(seed) }, await signText(seed, text));
-  }
-
-  #fileName(path: string): string {
-    const { full, partial } = this.#ports.names;
-    return `${path.includes(".p/") ? partial : full}/${path}`;
+    const own = publicKey(seed);
+    this.#ports.signed?.(origin, own);
+    return signatureLine({ name: origin, publicKey: own }, await signText(seed, text));
   }
 }
 

@@ -26,7 +26,7 @@ const SLICES = 16;
 const AGAIN_MS = 60_000;
 
 /** Give events a place in the log, with what else becomes durable in that transaction. */
-export type Place = (events: AppendEvent[], nowMs: number, more: () => void) => void;
+export type Place = (events: AppendEvent[], nowMs: number, more: (firstSeq: number) => void) => void;
 
 export class Sweeper {
   readonly #storage: DurableObjectStorage;

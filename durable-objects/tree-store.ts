@@ -8,11 +8,11 @@ import { LIMITS } from "@talos/contracts";
 import { b64uDecode } from "@talos/core";
 import { append, edgeRoot, edgeTiles, HASH_BYTES, type Head, parseTile } from "@talos/core/log";
 
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS tiles (path TEXT PRIMARY KEY, hashes BLOB NOT NULL);
-  CREATE TABLE IF NOT EXISTS tree (id INTEGER PRIMARY KEY CHECK (id = 0), origin TEXT NOT NULL, size INTEGER NOT NULL,
+const schemaOf = (suffix: string): string => `
+  CREATE TABLE IF NOT EXISTS tiles${suffix} (path TEXT PRIMARY KEY, hashes BLOB NOT NULL);
+  CREATE TABLE IF NOT EXISTS tree${suffix} (id INTEGER PRIMARY KEY CHECK (id = 0), origin TEXT NOT NULL, size INTEGER NOT NULL,
     root BLOB NOT NULL);
-  CREATE TABLE IF NOT EXISTS published (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL,
+  CREATE TABLE IF NOT EXISTS published${suffix} (id INTEGER PRIMARY KEY CHECK (id = 0), size INTEGER NOT NULL, root BLOB NOT NULL,
     note TEXT NOT NULL, etag TEXT NOT NULL);`;
 
 /** Where a tree's entries lie. They are numbered from 0 without gaps, and never change. */
@@ -38,35 +38,38 @@ type Blob<T> = { [K in keyof T]: T[K] extends Uint8Array ? ArrayBuffer : T[K] } 
 export class TreeStore {
   readonly #storage: DurableObjectStorage;
   readonly #source: EntrySource;
+  readonly #suffix: "" | `_${number}`;
 
-  constructor(storage: DurableObjectStorage, source: EntrySource) {
+  /** @param suffix of the names of the tables, where an object has more trees than one */
+  constructor(storage: DurableObjectStorage, source: EntrySource, suffix: "" | `_${number}` = "") {
     this.#storage = storage;
     this.#source = source;
-    storage.sql.exec(SCHEMA);
+    this.#suffix = suffix;
+    storage.sql.exec(schemaOf(suffix));
   }
 
   /** Undefined before the first seal. */
   sealed(): SealedHead | undefined {
-    const sql = "SELECT origin, size, root FROM tree";
+    const sql = `SELECT origin, size, root FROM tree${this.#suffix}`;
     const row = this.#storage.sql.exec<Blob<SealedHead>>(sql).toArray()[0];
     return row === undefined ? undefined : { ...row, root: new Uint8Array(row.root) };
   }
 
   published(): PublishedHead | undefined {
-    const sql = "SELECT size, root, note, etag FROM published";
+    const sql = `SELECT size, root, note, etag FROM published${this.#suffix}`;
     const row = this.#storage.sql.exec<Blob<PublishedHead>>(sql).toArray()[0];
     return row === undefined ? undefined : { ...row, root: new Uint8Array(row.root) };
   }
 
   setPublished({ size, root, note, etag }: PublishedHead): void {
-    const sql = "INSERT OR REPLACE INTO published VALUES (0, ?, ?, ?, ?)";
+    const sql = `INSERT OR REPLACE INTO published${this.#suffix} VALUES (0, ?, ?, ?, ?)`;
     this.#storage.sql.exec(sql, size, bytesOf(root), note, etag);
   }
 
   /** A tile as a tree has it that ends in it or goes on behind it. */
   tile(path: string): Uint8Array {
     const bytes = parseTile(path).width * HASH_BYTES;
-    const sql = "SELECT hashes FROM tiles WHERE path = ?";
+    const sql = `SELECT hashes FROM tiles${this.#suffix} WHERE path = ?`;
     const row = this.#storage.sql.exec<{ hashes: ArrayBuffer }>(sql, fullName(path)).toArray()[0];
     if (row === undefined || row.hashes.byteLength < bytes) throw new Error(`the tile ${path} is not stored`);
     return new Uint8Array(row.hashes, 0, bytes);
@@ -98,9 +101,11 @@ export class TreeStore {
       if (count !== end - size) throw new Error("the entries are not every number once");
       const { root, tiles } = append({ size, edge, leaves });
       for (const { path, hashes } of tiles) {
-        this.#storage.sql.exec("INSERT OR REPLACE INTO tiles VALUES (?, ?)", fullName(path), bytesOf(hashes));
+        const sql = `INSERT OR REPLACE INTO tiles${this.#suffix} VALUES (?, ?)`;
+        this.#storage.sql.exec(sql, fullName(path), bytesOf(hashes));
       }
-      this.#storage.sql.exec("INSERT OR REPLACE INTO tree VALUES (0, ?, ?, ?)", before.origin, end, bytesOf(root));
+      const sql = `INSERT OR REPLACE INTO tree${this.#suffix} VALUES (0, ?, ?, ?)`;
+      this.#storage.sql.exec(sql, before.origin, end, bytesOf(root));
       return count;
     });
   }

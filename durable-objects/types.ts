@@ -106,9 +106,9 @@ export interface LogStatus {
   oldest_unprojected_ms: number | null;
   /** attempts that failed since the last one that did not */
   projection_failures: number;
-  /** leaves of the sealed tree */
+  /** events that are leaves of a sealed tree */
   sealed_size: number;
-  /** leaves of the newest head that is known to be in the bucket */
+  /** events that a head covers which is known to be in the bucket */
   published_size: number;
   /** attempts to publish that failed since the last one that did not */
   publish_failures: number;
@@ -118,8 +118,25 @@ export interface LogStatus {
   handover_failures: number;
   /** rows and bucket contradict each other: nothing is added any more */
   forked: boolean;
+  /** the number from which on the log's rows hold every event; those before lie in the bucket alone */
+  rows_from: number;
   /** size of the object's database */
   bytes: number;
+}
+
+/** One tree of a log; epochs follow each other (contracts/spec/audit.md#epochs). */
+export interface LogEpoch {
+  origin: string;
+  /** number of its first event; an event's index in the tree is its number less this */
+  first_seq: number;
+  /** leaves of the sealed tree */
+  size: number;
+  /** leaves of the newest published head */
+  published: number;
+  /** its last event is sealed: nothing is added any more */
+  frozen: boolean;
+  /** what signed its heads, as lines of a policy write them (`<name>+<id>+<key>`) */
+  keys: string[];
 }
 
 /** A slice of the log in order, without gaps: rows `from_seq` .. `next_seq - 1`. */

@@ -554,7 +554,7 @@ export type AuditCursor = string;
 export type PageSize = number;
 
 /** What is recorded. */
-export type AuditKind = "decision" | "intent" | "outcome" | "key" | "policy" | "erasure";
+export type AuditKind = "decision" | "intent" | "outcome" | "key" | "policy" | "erasure" | "frozen";
 
 /** Allowed or denied. */
 export type Verdict = "allow" | "deny";

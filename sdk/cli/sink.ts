@@ -6,7 +6,7 @@ import { type Command, EXIT, IDENTITY, list, text, UsageError, type Values, whol
 import type { Context } from "./context.ts";
 import { printable } from "./show.ts";
 
-const KINDS = ["decision", "intent", "outcome", "key", "policy", "erasure"] as const;
+const KINDS = ["decision", "intent", "outcome", "key", "policy", "erasure", "frozen"] as const;
 /** The highest place in a log that JSON can say exactly has 16 digits; options take ten. */
 const MOST = 9_999_999_999;
 

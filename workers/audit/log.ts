@@ -97,14 +97,15 @@ function tilePath(c: AppContext): string {
 /** @returns null where the log has no such tile */
 export async function tileOf(c: AppContext, path: string): Promise<Uint8Array | null> {
   const { level, width } = parseTile(path);
-  const tenant = c.get("tenant");
   const partial = width < TILE_WIDTH;
-  const found = await fromBucket(c, `${partial ? "p" : "f"}/${tenant}/${path}`);
+  // A log that was rotated has a folder for each of its trees; while it cannot be asked, the first one's is the likely one.
+  const folder = (await asked(() => stub(c).folder()).catch(() => null)) ?? c.get("tenant");
+  const found = await fromBucket(c, `${partial ? "p" : "f"}/${folder}/${path}`);
   if (found !== null) return found;
   const own = await asked(() => stub(c).tile(path));
   if (own !== null || !partial || level !== "entries") return own;
   // An older head's bundle, cleared from the bucket and from the rows: it is the beginning of the full one.
-  const full = await fromBucket(c, `f/${tenant}/${path.slice(0, path.indexOf(".p/"))}`);
+  const full = await fromBucket(c, `f/${folder}/${path.slice(0, path.indexOf(".p/"))}`);
   return full === null ? null : bundle(bundleEntries(full).slice(0, width));
 }
 

@@ -1,0 +1,98 @@
+/**
+ * Lets go of the text of batches that the bucket has: published in full tiles and full bundles, read back and compared
+ * with the tree, projected, and of no intent that may still be closed. What promises are made of stays: the batch's facts,
+ * the exact index of ids, the tree's hashes. Oldest first, so that what went is the beginning of the log.
+ * Rows: `kept` (one row: the number from which on all batches have their text).
+ * Source: contracts/spec/audit.md#rows.
+ */
+import { TILE_WIDTH } from "@talos/core/log";
+import type { Epochs } from "./epochs.ts";
+import type { EventReader } from "./event-reader.ts";
+import { codeOf, warn } from "./log.ts";
+import type { LogStore } from "./log-store.ts";
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY CHECK (id = 0), from_seq INTEGER NOT NULL);
+  INSERT OR IGNORE INTO kept VALUES (0, 0);`;
+
+/** Bundles that one run reads back; the next run follows. */
+const BUNDLES = 32;
+/** Between two runs while there is more, and while the bucket does not give what it should have. */
+const NEXT_MS = 1_000;
+const AGAIN_MS = 60_000;
+
+export interface RowKeepingPorts {
+  log: string;
+  store: LogStore;
+  epochs: Epochs;
+  reader: EventReader;
+  /** the number of the first event that is not projected */
+  projected(): number;
+  /** the number of the oldest event that the log itself may still need */
+  needed(): number;
+  /** how long rows stay anyway */
+  keep_ms: number;
+}
+
+export class RowKeeping {
+  readonly #sql: SqlStorage;
+  readonly #ports: RowKeepingPorts;
+  #pausedUntilMs = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(sql: SqlStorage, ports: RowKeepingPorts) {
+    this.#sql = sql;
+    this.#ports = ports;
+    sql.exec(SCHEMA);
+  }
+
+  /** The number from which on the rows have everything. */
+  from(): number {
+    return this.#sql.exec<{ from_seq: number }>("SELECT from_seq FROM kept").one().from_seq;
+  }
+
+  /** How long until a batch may go, in ms; null while the next one waits for something else than time. */
+  waitMs(nowMs: number): number | null {
+    const { store, keep_ms, epochs } = this.#ports;
+    const next = store.batchAt(this.from());
+    if (epochs.forked || next === undefined || next.end > this.#limit()) return null;
+    return Math.max(1, this.#pausedUntilMs - nowMs, next.time_ms + keep_ms - nowMs);
+  }
+
+  /** Let go of what may go. One run at a time; never throws for the bucket. */
+  run(nowMs: number): Promise<void> {
+    const waitMs = this.waitMs(nowMs);
+    if (waitMs === null || waitMs > 1) return Promise.resolve();
+    this.#running ??= this.#run(nowMs).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #run(nowMs: number): Promise<void> {
+    const { store, epochs, reader, log, keep_ms } = this.#ports;
+    try {
+      const from = this.from();
+      const most = Math.min(this.#limit(), from + BUNDLES * TILE_WIDTH);
+      const end = store.batchesUntil(from, most, nowMs - keep_ms);
+      for (let seq = from; seq < end; ) {
+        const epoch = epochs.at(seq);
+        const index = Math.floor((seq - epoch.first_seq) / TILE_WIDTH);
+        const { entries } = await reader.bundle(epoch, index);
+        seq = epoch.first_seq + index * TILE_WIDTH + entries.length;
+      }
+      // Nothing of what was looked at can have changed meanwhile: full files never do, and only this lets rows go.
+      if (end > from && !epochs.forked)
+        store.letGo(from, end, () => this.#sql.exec("UPDATE kept SET from_seq = ?", end));
+      this.#pausedUntilMs = nowMs + (end > from ? NEXT_MS : AGAIN_MS);
+    } catch (error) {
+      this.#pausedUntilMs = nowMs + AGAIN_MS;
+      warn("audit_log.rows_kept", { log, code: codeOf(error) });
+    }
+  }
+
+  #limit(): number {
+    const { epochs, projected, needed } = this.#ports;
+    return Math.min(epochs.settled(), projected(), needed());
+  }
+}
