@@ -1,2 +1,2 @@
 /** Written by `npm run wasm`. base64url SHA-256 of talos_core_bg.wasm; tickets and receipts name it. */
-export const CORE_HASH = "-M1eQBMCuBGNTMqK7xvVtSfRy0HRdiJ0nY8o2KpyYs0";
+export const CORE_HASH = "O6x4iulVF2-IKBIWMgYztJVxjiNHigS4M-vXHrgRGUw";
