@@ -7,11 +7,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { buildPage } from "./page.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const CORE_LIMIT = 200_000;
 const LOG_LIMIT = 32_000;
 const ANCHOR_LIMIT = 32_000;
+const VERIFIER_LIMIT = 50_000;
 const WORKER_LIMIT = 1_000_000;
 
 const gzipped = (path: string): number => gzipSync(readFileSync(path), { level: 9 }).byteLength;
@@ -42,4 +44,5 @@ function report(name: string, bytes: number, limit: number): void {
 report("core", gzipped(join(ROOT, "crypto-wasm/pkg/talos_core_bg.wasm")), CORE_LIMIT);
 report("log", gzipped(join(ROOT, "crypto-wasm/pkg-log/talos_log_bg.wasm")), LOG_LIMIT);
 report("anchor", gzipped(join(ROOT, "crypto-wasm/pkg-anchor/talos_anchor_bg.wasm")), ANCHOR_LIMIT);
+report("verifier, module and script of its page", (await buildPage()).verifier, VERIFIER_LIMIT);
 report("worker", workerBytes(), WORKER_LIMIT);

@@ -10,7 +10,7 @@ import { verifyPromise } from "../record.ts";
 import { readBytes } from "./audit-verify.ts";
 import { type Command, duration, EXIT, IDENTITY, list, text, UsageError, type Values } from "./command.ts";
 import type { Context } from "./context.ts";
-import { printable } from "./show.ts";
+import { printable } from "../printable.ts";
 
 /** Twice what a promise says about publication. */
 const STALE_SECONDS = 2 * LIMITS.audit_max_delay_seconds;

@@ -4,7 +4,8 @@ import { verifyPromise } from "../record.ts";
 import { monitor } from "./audit-monitor.ts";
 import { proof, verify } from "./audit-verify.ts";
 import { type Command, IDENTITY, text, UsageError, type Values, whole } from "./command.ts";
-import { printable, recordLine } from "./show.ts";
+import { printable } from "../printable.ts";
+import { recordLine } from "./show.ts";
 
 /** How often `--follow` asks. The projection is at most 10 s behind; a second is what a person waits. */
 const FOLLOW_MS = 1_000;

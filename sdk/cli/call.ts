@@ -3,7 +3,7 @@ import { isRecord } from "../errors.ts";
 import { McpClient, type McpToolResult } from "../mcp.ts";
 import { type Command, EXIT, IDENTITY, UsageError } from "./command.ts";
 import { type Context, parseJson, readInput } from "./context.ts";
-import { printable } from "./show.ts";
+import { printable } from "../printable.ts";
 
 export const callCommand: Command = {
   name: "call",

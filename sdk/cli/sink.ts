@@ -4,7 +4,7 @@ import type { Sink, SinkAttempt, SinkDeadLetter, SinkKinds, SinkMade } from "@ta
 import { writeSecretFile } from "../key-file.ts";
 import { type Command, EXIT, IDENTITY, list, text, UsageError, type Values, whole } from "./command.ts";
 import type { Context } from "./context.ts";
-import { printable } from "./show.ts";
+import { printable } from "../printable.ts";
 
 const KINDS = ["decision", "intent", "outcome", "key", "policy", "erasure", "frozen"] as const;
 /** The highest place in a log that JSON can say exactly has 16 digits; options take ten. */

@@ -1,6 +1,6 @@
 import { McpClient } from "../mcp.ts";
 import { type Command, IDENTITY } from "./command.ts";
-import { printable } from "./show.ts";
+import { printable } from "../printable.ts";
 
 export const toolsCommand: Command = {
   name: "tools",
