@@ -70,7 +70,7 @@ module.exports = {
       name: "nothing-unresolvable",
       severity: "error",
       from: {},
-      to: { couldNotResolve: true, pathNot: "^(cloudflare:|node:)" },
+      to: { couldNotResolve: true, pathNot: "^(cloudflare:|node:|talos:)" },
     },
   ],
   options: {
