@@ -1,0 +1,100 @@
+/**
+ * The projection made again out of the published log: after it was emptied, from the middle of a run that was stopped,
+ * beside the Worker's own projector, and never from a log that does not prove what it serves.
+ */
+import { Client, Key } from "@talos/sdk";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { rebuild } from "../../scripts/rebuild.ts";
+import { connect } from "../../workers/db/client.ts";
+import { grant, person, root } from "../fixtures.ts";
+import { makeEvent } from "../support/appender.ts";
+import { asProjected, projected, readLedger, readProjection } from "../support/ledger.ts";
+import { type Scene, startScene } from "../support/scene.ts";
+
+let scene: Scene;
+let client: Client;
+
+const database = () =>
+  connect({
+    TALOS_MODE: "development",
+    DATABASE_URL: scene.database.url,
+    TALOS_DATABASE_ENDPOINT: scene.database.endpoint,
+  });
+const run = (more: Partial<Parameters<typeof rebuild>[0]> = {}) =>
+  rebuild({ client, databaseUrl: scene.database.url, endpoint: scene.database.endpoint, ...more });
+const exact = async () =>
+  expect(await readProjection(scene.database)).toEqual(asProjected(await readLedger(scene.talos)));
+
+beforeAll(async () => {
+  scene = await startScene();
+  const reader = person("reader");
+  const chain = root(scene.operator, reader, { aud: [scene.aud], grants: [grant("talos/audit.events")] });
+  client = new Client({ chain, key: new Key(reader.seed) });
+  for (let i = 0; i < 7; i += 1) await scene.talos.log().append({ events: Array.from({ length: 97 }, makeEvent) });
+  await projected(scene.talos, 30_000);
+  await scene.talos.log().flush();
+}, 120_000);
+afterAll(() => scene?.stop());
+
+it("writes everything again after a reset, says how far it is, and then nothing more", async () => {
+  const seen: number[] = [];
+  const { written, size } = await run({ reset: true, onProgress: (done, of) => void seen.push(done, of) });
+  expect(written).toBeGreaterThanOrEqual(679);
+  expect(size).toBeGreaterThanOrEqual(written);
+  expect(seen.slice(0, 2)).toEqual([0, expect.any(Number)]);
+  expect(seen.length).toBeGreaterThan(4);
+  await scene.talos.log().flush();
+  await run(); // what the first one's own reading was recorded as
+  const { sql } = database();
+  const [{ n, next_seq }] = (await sql`SELECT (SELECT count(*)::int FROM audit_event) AS n,
+    (SELECT next_seq::int FROM audit_cursor) AS next_seq`) as [{ n: number; next_seq: number }];
+  expect(n).toBe(next_seq);
+});
+
+it("goes on where it was stopped, and two at once beside the Worker write every event once", async () => {
+  let asked = 0;
+  const stopped: Pick<Client, "aud" | "audit"> = {
+    aud: client.aud,
+    audit: Object.assign(Object.create(client.audit), {
+      log: () => client.audit.log(),
+      checkpoint: () => client.audit.checkpoint(),
+      tile: (path: string) => {
+        asked += path.includes("entries") ? 1 : 0;
+        if (asked > 1) throw new Error("stopped");
+        return client.audit.tile(path);
+      },
+    }),
+  };
+  await expect(run({ reset: true, client: stopped })).rejects.toThrow("stopped");
+  const { sql } = database();
+  const [{ next_seq }] = (await sql`SELECT next_seq::int FROM audit_cursor`) as [{ next_seq: number }];
+  expect(next_seq).toBe(256);
+  await scene.talos.log().append({ events: [makeEvent()] });
+  await Promise.all([run(), run()]);
+  await projected(scene.talos, 30_000);
+  await exact();
+});
+
+it("writes nothing that the log does not prove", async () => {
+  const forged: Pick<Client, "aud" | "audit"> = {
+    aud: client.aud,
+    audit: Object.assign(Object.create(client.audit), {
+      log: () => client.audit.log(),
+      checkpoint: () => client.audit.checkpoint(),
+      tile: async (path: string) => {
+        const bytes = (await client.audit.tile(path)).slice();
+        if (path.includes("entries")) bytes[40]! ^= 1;
+        return bytes;
+      },
+    }),
+  };
+  await scene.cable.cut(); // the Worker's own projector is away
+  try {
+    await expect(run({ reset: true, client: forged })).rejects.toMatchObject({ code: "log.inclusion_invalid" });
+    const { sql } = database();
+    const [{ n }] = (await sql`SELECT count(*)::int AS n FROM audit_event`) as [{ n: number }];
+    expect(n).toBe(0);
+  } finally {
+    await scene.cable.mend();
+  }
+});
