@@ -1,5 +1,7 @@
 import type { AuditRecord, Grant } from "@talos/contracts";
 import { printable } from "../printable.ts";
+
+export { printable };
 import { type InspectedLink, scopeFromGrant } from "@talos/core";
 
 /** A chain for people: one paragraph a link. */

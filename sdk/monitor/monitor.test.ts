@@ -150,7 +150,9 @@ it("equivocation: another history of the same size, a larger one, one while much
   grow(300);
   await round();
   const other = Published.of(tenant, [...tenant.entries.slice(0, 299), utf8("{}")]);
-  expect(await names({ tenant: other })).toEqual([`equivocation ${ORIGIN}`]);
+  expect(await round({ tenant: other })).toMatchObject({
+    alarms: [{ alarm: "equivocation", detail: "two heads of 300" }],
+  });
   other.append(entriesOf(300, 50));
   const { alarms } = await round({ tenant: other });
   expect(alarms).toMatchObject([{ alarm: "equivocation", evidence: [expect.any(String), expect.any(String)] }]);
@@ -165,6 +167,14 @@ it("equivocation: another history of the same size, a larger one, one while much
   expect(await names()).toEqual([]); // the honest one is still followed
   other.append(entriesOf(350, 70_000));
   expect(await names({ tenant: other })).toEqual([`equivocation ${ORIGIN}`]);
+});
+
+it("equivocation beyond what was hashed so far", async () => {
+  tenant.append(entriesOf(0, 66_000));
+  expect(await round()).toMatchObject({ alarms: [], more: true }); // the head is known, its last entries are not
+  const other = Published.of(tenant, [...tenant.entries.slice(0, 65_900), ...entriesOf(65_900, 2_000, ',"other":1')]);
+  expect(await names({ tenant: other })).toEqual([`equivocation ${ORIGIN}`]);
+  expect(await round()).toMatchObject({ alarms: [], more: false });
 });
 
 it("rollback: an older head, or none any more", async () => {
@@ -190,6 +200,13 @@ it("tampered: an entry, a tile of hashes, a tile above, one that is gone", async
     expect(await names(), path).toContain(`tampered ${ORIGIN}`);
     tenant.flip(path, at);
   }
+  // Entry and tile together: they agree, and are not what was signed.
+  tenant.flip("tile/entries/002.p/188", 5);
+  const tile = tenant.files.get("tile/0/002.p/188")!;
+  tenant.files.set("tile/0/002.p/188", log.bundleLeaves(tenant.files.get("tile/entries/002.p/188")!));
+  expect(await names()).toContain(`tampered ${ORIGIN}`);
+  tenant.flip("tile/entries/002.p/188", 5);
+  tenant.files.set("tile/0/002.p/188", tile);
   const kept = tenant.files.get("tile/0/000")!;
   tenant.files.delete("tile/0/000");
   expect(await names()).toContain(`tampered ${ORIGIN}`);
@@ -232,7 +249,9 @@ it("heads of the tenant in the meta-log: a smaller one is a rollback, two of one
   const text = log.checkpointText(ORIGIN, { size: 15, root: new Uint8Array(32) });
   forked.append([utf8(`${new TextDecoder().decode(tenant.files.get("checkpoint")!).split("\n\n")[0]}\n`), utf8(text)]);
   state = newState();
-  expect(await names({ meta: forked })).toEqual([`equivocation ${ORIGIN}`]);
+  expect(await round({ meta: forked })).toMatchObject({
+    alarms: [{ alarm: "equivocation", log: ORIGIN, detail: "the meta-log holds two heads of 15" }],
+  });
 });
 
 it("the meta-log itself: rollback, two histories, an edited entry", async () => {
