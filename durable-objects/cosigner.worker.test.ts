@@ -165,6 +165,7 @@ describe("cosigning", () => {
     expect(await env.AUDIT_TILES.get(metaNames(`cosigned-${count}`).cosigned)).toBe(null);
     expect(await ask(0, "witnessed")).toMatchObject({ ok: false, code: "audit.proof_pending" });
     expect(await ask(0, "published")).toMatchObject({ ok: true, level: "published" });
+    expect(one.asked).toBe(1);
     // Once it behaves it is asked again, and the other is not.
     one.fault = "none";
     await meta.flush();

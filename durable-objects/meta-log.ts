@@ -11,7 +11,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { LIMITS, TalosError } from "@talos/contracts";
-import { checkpointText, HASH_BYTES, inclusionProof, proofFile, verifyCheckpoint } from "@talos/core/log";
+import { checkpointText, HASH_BYTES, inclusionProof, proofFile, treeRoot, verifyCheckpoint } from "@talos/core/log";
 import { ANCHOR_KINDS, anchoredAt, anchorsOf } from "./anchored.ts";
 import { Cosigner } from "./cosigner.ts";
 import { withinMs } from "./deadline.ts";
@@ -168,14 +168,21 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
     const asking = anchoredAt(leaf + 1, sources);
     const waitMs = least === "anchored" ? LIMITS.object_timeout_ms : ANCHORS_MS;
     const anchored = await withinMs(asking, waitMs, "the anchors").catch(() => undefined);
-    const sealed = this.#tree.sealed()?.size ?? 0;
-    if (anchored !== undefined && anchored.size <= sealed) return { level: "anchored", ...anchored };
+    if (anchored !== undefined && (await this.#isOurs(anchored))) return { level: "anchored", ...anchored };
     if (least === "anchored") return undefined;
     const cosigned = this.#cosigner.cosigned();
     if (cosigned !== undefined && cosigned.size > leaf) return { level: "witnessed", ...cosigned, anchors: [] };
     const published = this.#tree.published();
     if (least === "witnessed" || published === undefined || published.size <= leaf) return undefined;
     return { level: "published", size: published.size, note: published.note, anchors: [] };
+  }
+
+  /** Whether a checkpoint that others kept is one of this tree: rows that were put back know another, and prove nothing of it. */
+  async #isOurs({ size, note }: { size: number; note: string }): Promise<boolean> {
+    const sealed = this.#tree.sealed();
+    if (sealed === undefined || size > sealed.size) return false;
+    const root = await treeRoot(size, async (path) => this.#tree.tile(path));
+    return note.startsWith(`${checkpointText(sealed.origin, { size, root })}\n`);
   }
 
   /** See {@link MetaPort}. With nobody to ask, what is published is all that there is. */

@@ -147,4 +147,56 @@ describe("proving", () => {
     });
     expect(await meta.prove({ origin: "nobody", index: 0, level: "published" })).toMatchObject({ ok: false });
   });
+
+  it("prefers what is anchored, demands it where it is asked for, and needs no anchors where less will do", async () => {
+    const origin = `talos.test/log/one-${count}`;
+    await meta.add(await head(3));
+    await meta.flush();
+    const old = await runInDurableObject(meta, (instance) => instance.checkpoint()!);
+    for (const size of [4, 5]) await meta.add(await head(size));
+    await meta.flush();
+    const bind = (covering: (size: number) => Promise<unknown>) =>
+      runInDurableObject(meta, (instance) => {
+        const inside = instance as unknown as { env: object };
+        const ots = { covering, list: async () => ({ anchors: [] }), status: async () => ({}) };
+        const none = { ...ots, covering: async () => null };
+        inside.env = { ...inside.env, ANCHORS: { getByName: (kind: string) => (kind === "ots" ? ots : none) } };
+      });
+    const anchor = { kind: "ots", file: "AAAA" };
+    await bind(async (size) => (size <= 1 ? { size: 1, note: old, anchor, done_ms: 1 } : null));
+    for (const level of ["published", "witnessed", "anchored"] as const) {
+      const answer = await meta.prove({ origin, index: 2, level });
+      if (!answer.ok) throw new Error(answer.code);
+      expect(answer).toMatchObject({ level: "anchored", anchors: [anchor], head: { size: 3 } });
+      const leaf = tree.leafHash(utf8(`${answer.head.note.split("\n\n")[0]!}\n`));
+      expect(await tree.verifyProof({ file: utf8(answer.proof), leaf, policy: await policy() })).toMatchObject({
+        size: 1,
+      });
+    }
+    expect(await meta.prove({ origin, index: 3, level: "anchored" })).toMatchObject({ code: "audit.proof_pending" });
+    expect(await meta.prove({ origin, index: 3, level: "published" })).toMatchObject({
+      level: "published",
+      anchors: [],
+    });
+    // Anchors that say a head of before we ever had it, or do not answer, change nothing of what we know ourselves.
+    await bind(async () => ({ size: 9, note: old, anchor, done_ms: 1 }));
+    expect(await meta.prove({ origin, index: 3, level: "published" })).toMatchObject({ level: "published" });
+    await bind(async () => ({ size: 2, note: old.replace("\n1\n", "\n2\n"), anchor, done_ms: 1 }));
+    expect(await meta.prove({ origin, index: 3, level: "published" })).toMatchObject({ level: "published" });
+    expect(await meta.prove({ origin, index: 3, level: "anchored" })).toMatchObject({ code: "audit.proof_pending" });
+    await bind(() => new Promise(() => undefined));
+    expect(await meta.prove({ origin, index: 3, level: "published" })).toMatchObject({ level: "published" });
+  });
+
+  it("shows its heads page by page", async () => {
+    const heads: MetaHead[] = [];
+    for (let size = 1; size <= 300; size += 1) heads.push(await head(size, { origin: `many-${count}` }));
+    for (const each of heads) await meta.add(each);
+    const first = await meta.page(0);
+    const second = await meta.page(first.next);
+    expect([first.heads.length, first.next, second.heads.length, second.next]).toEqual([256, 256, 44, 300]);
+    const shown = [...first.heads, ...second.heads].map(({ index, size, note }) => [index, size, note]);
+    expect(shown).toEqual(heads.map(({ size, note }, index) => [index, size, note]));
+    expect(await meta.page(300)).toEqual({ heads: [], next: 300 });
+  });
 });

@@ -268,7 +268,11 @@ export function seeds(target: string): string[] {
     case "log_policy":
       return texts("log/policies", "policy");
     case "log_proof":
-      return [...texts("log/proof-files", "file"), ...texts("log/verdicts", "file")];
+      return [
+        ...texts("log/proof-files", "file"),
+        ...texts("log/verdicts", "file"),
+        ...texts("log/submissions", "body"),
+      ];
     case "log_tree":
       return [
         ...texts("log/tiles", "path").map((path) => `/${path}`),

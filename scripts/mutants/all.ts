@@ -6,6 +6,16 @@ import { inForce } from "./in-force.ts";
 import { edge } from "./edge.ts";
 import type { Area } from "./list.ts";
 import { log } from "./log.ts";
+import { meta } from "./meta.ts";
 import { proof } from "./proof.ts";
 
-export const AREAS: readonly Area[] = [...containment, ...chain, ...proof, ...inForce, ...authorize, ...edge, ...log];
+export const AREAS: readonly Area[] = [
+  ...containment,
+  ...chain,
+  ...proof,
+  ...inForce,
+  ...authorize,
+  ...edge,
+  ...log,
+  ...meta,
+];

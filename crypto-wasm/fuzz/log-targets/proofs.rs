@@ -1,7 +1,8 @@
-//! Proof files, alone and under a policy.
+//! Proof files, alone and under a policy; and what a witness is sent.
 
 use talos_log::note::{Key, Kind};
 use talos_log::proof_file::ProofFile;
+use talos_log::submission::Submission;
 use talos_log::verify::Pending;
 use talos_log::{Code, Hash};
 
@@ -12,8 +13,15 @@ fn policy(origin: &str) -> String {
     format!("log {log}\nwitness w {witness}\nquorum w\n")
 }
 
-/// A proof file.
+/// A proof file, or a submission.
 pub fn run(data: &[u8]) {
+    if let Ok(submission) = Submission::parse(data) {
+        assert!(submission.hashes.len() <= 63);
+        // A checkpoint that is no text is refused when the note is read.
+        if let Ok(text) = submission.text() {
+            assert_eq!(text.as_bytes(), data);
+        }
+    }
     let Ok(file) = ProofFile::parse(data) else { return };
     assert!(file.hashes.len() <= 64);
     let text = file.text().expect("what was read is a text");
