@@ -1,21 +1,22 @@
 /** `bench audit`: what appending costs, how far sealing and publishing lag, proofs, projection, and what a call pays for it. */
-import { leafHash, verifyProof } from "@talos/core/log";
+import { verifyBundle } from "@talos/core/verify";
 import { migrate } from "../scripts/migrate.ts";
 import { startNeonEndpoint } from "../scripts/neon-endpoint.ts";
 import type { LogStatus } from "../durable-objects/types.ts";
-import { rpc } from "../test/fixtures.ts";
+import { grant, type Proven, root, rpc, send, signed } from "../test/fixtures.ts";
 import { Cable } from "../test/support/cable.ts";
-import { verifierKeyOf } from "../test/support/heads.ts";
 import type { ProbeAsk } from "./audit/probe.ts";
 import { type Stack, startStack } from "./http/stack.ts";
 import { type Options, percentile, ratio, type Report, row } from "./measure.ts";
-import { agent } from "./scene.ts";
+import { agent, operator } from "./scene.ts";
 
 /** What an append may hold; a log is filled fastest with these. */
 const FULL = 256;
 const AT_ONCE = 16;
-const LARGE_LOG = 1_000_000;
-const PROGRESS = 100_000;
+/** The tenant whose log the proofs are of: the one that has surfaces. Entries with `--full`, and without. */
+const LARGE = "default";
+const LARGE_LOG = [1_000_000, 100_000] as const;
+const PROGRESS = 50_000;
 
 const TOOL_CALL = rpc("tools/call", {
   name: "read_file",
@@ -153,19 +154,38 @@ async function fill(probe: Probe, log: string, size: number): Promise<number> {
   });
 }
 
-/** The proof of one event, out of the published tiles; each is verified, outside of the time. */
+/** The proof of one event over HTTP, as its surface gives it; each is verified by a file and a policy, outside of the time. */
 async function proofs(stack: Stack, probe: Probe, samples: Samples, options: Options): Promise<void> {
-  const { next_seq: size } = await probe.status("large");
+  const { aud } = stack;
+  const auditor = root(operator, agent, { aud: [aud], grants: [grant("talos/audit.events")] });
+  const get = (path: string) => signed(agent, auditor, { aud, path: `/audit/${path}`, method: "GET" });
+  const textOf = async (request: Proven): Promise<string> => {
+    const response = await send(request);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${request.url}: ${response.status} ${text}`);
+    return text;
+  };
+  const { policy } = JSON.parse(await textOf(get("log"))) as { policy: string };
+  const { published_size: size } = await probe.status(LARGE);
   const proof: number[] = [];
   const verify: number[] = [];
   for (let i = 0; i < (options.smoke ? 5 : 100); i += 1) {
     const index = Math.floor(Math.random() * size);
+    const { event_id } = JSON.parse(await probe.ask<string>({ op: "leaf", log: LARGE, index })) as { event_id: string };
+    const request = get(`events/${event_id}/proof`);
     let text = "";
-    proof.push(await timed(async () => (text = await probe.ask<string>({ op: "proof", log: "large", index }))));
-    const origin = text.split("\n\n")[1]!.split("\n")[0]!;
-    const policy = utf8.encode(`log ${verifierKeyOf(stack.keysets, origin)}\nquorum none\n`);
-    const leaf = leafHash(utf8.encode(await probe.ask<string>({ op: "leaf", log: "large", index })));
-    verify.push(await timed(() => verifyProof({ file: utf8.encode(text), leaf, policy })));
+    proof.push(
+      await timed(async () => {
+        text = await textOf(request);
+      }),
+    );
+    const [file, known] = [utf8.encode(text), utf8.encode(policy)];
+    verify.push(
+      await timed(async () => {
+        const verdict = await verifyBundle({ file, policy: known });
+        if (!verdict.ok) throw new Error(`event ${index} of ${size}: ${JSON.stringify(verdict)}`);
+      }),
+    );
     samples.note("proof.bytes", text.length);
   }
   samples.spread("proof", proof);
@@ -251,9 +271,10 @@ export async function benchAudit(report: Report, options: Options): Promise<void
       if (wanted("lag")) await lags(probe, samples, options);
     }
     if (wanted("proof") || wanted("verify")) {
-      const ms = await fill(probe, "large", options.smoke ? 600 : LARGE_LOG);
-      const size = (await probe.status("large")).published_size;
-      samples.note("fill", (size * 1_000) / ms);
+      const before = (await probe.status(LARGE)).next_seq;
+      const ms = await fill(probe, LARGE, options.smoke ? 600 : LARGE_LOG[options.full ? 0 : 1]);
+      const size = (await probe.status(LARGE)).published_size;
+      samples.note("fill", ((size - before) * 1_000) / ms);
       for (let round = 0; round < options.rounds; round += 1) await proofs(stack, probe, samples, options);
       report.machine.proof_log_entries = size;
     }

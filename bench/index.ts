@@ -7,11 +7,11 @@ const HELP = `npm run -s bench -- authorize|http|start|audit [--json] [--smoke] 
   authorize  what deciding costs inside workerd on one core, beside the bare platform and other engines
   http       requests a second and latencies through the whole gateway, beside an empty route and a plain proxy
   start      instantiation, the first decision of a cold isolate, sizes, memory
-  audit      appending, sealing, publishing, proofs in a log of 1,000,000 entries, projection, and what a call pays
+  audit      appending, sealing, publishing, proofs in a large log, projection, and what a call pays
 
   --json     print {name, commit, machine, rows, ratios, left_out} instead of a table
   --smoke    a few seconds in all: shows that everything runs, says nothing about speed
-  --full     start: memory over 1,000,000 requests instead of 20,000
+  --full     start: memory over 1,000,000 requests instead of 20,000; audit: proofs in a log of 1,000,000 entries instead of 100,000
   --only     authorize, http, audit: only cases whose name begins so; start: "memory" alone
   --rounds   runs of each case (7; at least 5)
   --profile  http: where the time of a case goes, sampled inside workerd, instead of a measurement

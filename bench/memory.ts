@@ -2,7 +2,7 @@
  * Memory under load, told apart: the gateway's isolate (V8 after a forced collection, buffers, the wasm modules' memories),
  * the isolates that stand in for bucket, KV and cache in the same process, the process as a whole, and the files on disk.
  */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { freePort } from "../scripts/dev/ports.ts";
 import { rpc } from "../test/fixtures.ts";

@@ -3,13 +3,12 @@
  * sealed before the clock runs; whoever asks takes the time, as a Worker's clock stands still while it computes.
  */
 import { sealEvent, uuidv7 } from "@talos/core";
-import * as tree from "@talos/core/log";
 import { encodeBatch } from "../../durable-objects/batch.ts";
 import type { Env } from "../../durable-objects/env.ts";
 import type { AppendEvent } from "../../durable-objects/types.ts";
 
 export interface ProbeAsk {
-  op: "make" | "append" | "one" | "status" | "flush" | "proof" | "leaf";
+  op: "make" | "append" | "one" | "status" | "flush" | "leaf";
   log: string;
   /** make: so many batches of so many events */
   batches?: number;
@@ -17,7 +16,7 @@ export interface ProbeAsk {
   /** append: batches on their way at once, and of how many events of each the promise is wanted */
   at_once?: number;
   promises?: number;
-  /** proof, leaf: whose */
+  /** leaf: whose */
   index?: number;
 }
 
@@ -37,13 +36,6 @@ function event(tenant: string): AppendEvent {
       decision: { allow: true, code: "OK", policy_version: 1, policy_hash: HASH, rev_seq: 0, core_hash: HASH },
     },
   });
-}
-
-/** A tile or bundle out of the bucket, as anybody with access reads it. */
-async function file(env: Env, log: string, path: string): Promise<Uint8Array> {
-  const found = await env.AUDIT_TILES.get(`${path.includes(".p/") ? "p" : "f"}/${log}/${path}`);
-  if (found === null) throw new Error(`${path} is not published`);
-  return new Uint8Array(await found.arrayBuffer());
 }
 
 async function answer(env: Env, ask: ProbeAsk): Promise<unknown> {
@@ -71,12 +63,6 @@ async function answer(env: Env, ask: ProbeAsk): Promise<unknown> {
   }
   if (op === "one") return append(made.pop()!);
   if (op === "flush") await log.flush();
-  if (op === "proof") {
-    const checkpoint = await (await env.AUDIT_TILES.get(`c/${name}/checkpoint`))!.text();
-    const size = Number(checkpoint.split("\n")[1]);
-    const hashes = await tree.inclusionProof(index, size, (path) => file(env, name, path));
-    return tree.proofFile({ index, hashes, checkpoint });
-  }
   if (op === "leaf") {
     const { rows } = await log.read(index, 1);
     return rows[0]!.body;
