@@ -5,11 +5,15 @@
  * Source: contracts/spec/erasure.md.
  */
 import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditValues, Erasure, PrivacySubject } from "@talos/contracts";
 import * as tree from "@talos/core/log";
+import { Key } from "@talos/sdk";
+import { saveKey } from "@talos/sdk/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { main } from "../../sdk/cli/main.ts";
 import { connect } from "../../workers/db/client.ts";
 import { grant, maced, type Person, person, root, rpc, send, type Session, signed } from "../fixtures.ts";
 import { Canaries } from "../support/canaries.ts";
@@ -317,6 +321,21 @@ describe("while they are kept", () => {
   });
 });
 
+/** The command, as the auditor runs it. */
+async function talos(...args: string[]): Promise<{ code: number; said: string }> {
+  const cwd = await mkdtemp(join(tmpdir(), "talos-erase-"));
+  const said: string[] = [];
+  const say = (text: string) => void said.push(text);
+  try {
+    saveKey(join(cwd, "auditor.json"), new Key(auditor.seed));
+    await writeFile(join(cwd, "auditor.cap"), auditorChain, { mode: 0o600 });
+    const me = ["--key", "auditor.json", "--cap", "auditor.cap"];
+    return { code: await main([...args, ...me], { env: {}, cwd, out: say, err: say }), said: said.join("") };
+  } finally {
+    await rm(cwd, { recursive: true, force: true });
+  }
+}
+
 describe("erased", () => {
   let erasure: Erasure;
 
@@ -409,4 +428,29 @@ describe("erased", () => {
     await scene.restart();
     expect((await valuesOf(events.get("canary")!.outcome.event_id, 410)).code).toBe("value.erased");
   }, 60_000);
+});
+
+describe("the command", () => {
+  it("opens a value, shows and holds a subject, and erases one, to the end", async () => {
+    const { intent } = events.get("foreign")!;
+    const opened = await talos("audit", "values", intent.event_id);
+    expect(opened.said).toContain("other's answer");
+    expect(opened.code).toBe(0);
+    expect((await talos("hold", other.did, "--show")).said).toMatch(
+      /hold +no\nkept +2 values, \d+ bytes; salts of 2 events/,
+    );
+    expect((await talos("hold", other.did)).said).toMatch(/hold +yes/);
+    const refused = await talos("erase", other.did);
+    expect([refused.code, refused.said]).toEqual([1, expect.stringContaining("legal hold")]);
+    expect((await talos("hold", other.did, "--release")).said).toMatch(/hold +no/);
+    const erased = await talos("erase", other.did, "--reason", "a test", "--wait", "--json");
+    expect(erased.code, erased.said).toBe(0);
+    const erasure = JSON.parse(erased.said) as Erasure;
+    expect(erasure).toMatchObject({ state: "done", values: 2, deleted: 2, reason: "a test" });
+    expect((await talos("erase", "--id", erasure.id)).said).toMatch(/state +done/);
+    const gone = await talos("audit", "values", intent.event_id, "--json");
+    expect([gone.code, gone.said]).toEqual([1, expect.stringContaining("value.erased")]);
+    expect((await talos("erase")).code).toBe(2);
+    expect((await talos("erase", other.did, "--id", erasure.id)).code).toBe(2);
+  });
 });

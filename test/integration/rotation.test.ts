@@ -132,7 +132,7 @@ describe(`rotating every purpose while a deployment rolls out (seed ${SEED})`, (
   it("stages: every edge knows the next keys before any uses them", async () => {
     const before = await current();
     const after = await keys("stage");
-    expect(kidsOf(after, "staged")).toHaveLength(7); // one a purpose
+    expect(kidsOf(after, "staged")).toHaveLength(8); // one a purpose
     await rollOut(before, after);
   });
 
