@@ -13,6 +13,7 @@ import {
   verifyPromise,
 } from "@talos/sdk";
 import { Actor, refusalOf } from "./cast.ts";
+import { verifiedProof } from "./proof.ts";
 import { eventually, expect, playSteps, type Step } from "./steps.ts";
 
 /** Revocations are in force within 5 s for what writes, 30 s for what reads (contracts/spec/in-force.md#head). */
@@ -46,10 +47,10 @@ const NARROW_GRANTS: GrantInit[] = [
  * @returns how many steps went as expected; the last line printed says so
  */
 export async function playScenario(args: {
-  state: { aud: string; operator: Key };
+  state: { aud: string; operator: Key; dir?: string; chain?: { rpc: string } };
   say: (line: string) => void;
 }): Promise<{ passed: number; of: number }> {
-  const play = new Play(args.state.aud, args.state.operator);
+  const play = new Play(args.state);
   try {
     const result = await playSteps(play.steps(), args.say);
     args.say(`scenario: ${result.passed} of ${result.of} steps as expected`);
@@ -62,15 +63,21 @@ export async function playScenario(args: {
 class Play {
   readonly #aud: string;
   readonly #operator: Key;
+  /** where the files of the proof are left */
+  readonly #dir: string | undefined;
+  /** a node of the chain that the record is anchored on */
+  readonly #rpc: string | undefined;
   readonly #agentKey = Key.generate();
   readonly #subKey = Key.generate();
   #agentChain = "";
   #sub: Actor | null = null;
   #records: AuditRecord[] = [];
 
-  constructor(aud: string, operator: Key) {
+  constructor({ aud, operator, dir, chain }: Parameters<typeof playScenario>[0]["state"]) {
     this.#aud = aud;
     this.#operator = operator;
+    this.#dir = dir;
+    this.#rpc = chain?.rpc;
   }
 
   steps(): Step[] {
@@ -87,6 +94,7 @@ class Play {
       { title: "revoking the agent stops its sub-agent", run: () => this.#revokes() },
       { title: "every call stands in the record with a signed promise", run: () => this.#isRecorded() },
       { title: "the record is read back from Postgres", run: () => this.#readsBack() },
+      { title: "the proof of its last call is verified, offline", run: () => this.#isProved() },
     ];
   }
 
@@ -270,6 +278,24 @@ class Play {
     const denied = found.filter(({ event }) => "kind" in event && event.decision?.allow === false).length;
     expect(denied > 0, "the refusals are not there");
     return `${found.length} events of the sub-agent, ${denied} of them refusals, equal to the log's`;
+  }
+
+  async #isProved(): Promise<string> {
+    const last = this.#records.at(-1);
+    expect(last, "no call was recorded: an earlier step failed");
+    const { event_id } = last.event;
+    const { proved, block } = await verifiedProof({
+      client: this.#reader(),
+      event_id,
+      rpc: this.#rpc,
+      dir: this.#dir,
+    });
+    const { event, log, meta } = proved;
+    expect(JSON.parse(event).event_id === event_id, "it is the proof of another event");
+    expect(meta !== undefined && meta.witnesses.length > 1, "no two witnesses vouch for it");
+    const names = meta.witnesses.map(({ name }) => name).join(" and ");
+    const where = block === undefined ? "no chain here" : `block ${block.number} of the local chain, ${block.hash}`;
+    return `event ${log.index} of ${log.size}; cosigned by ${names}; anchored: ${where}`;
   }
 }
 
