@@ -2,7 +2,7 @@
  * Build the modules: Rust → wasm-pack → wasm-opt → crypto-wasm/pkg (the core), pkg-log (the verifiable log),
  * pkg-anchor (evidence of anchors) and pkg-bundle (the verifier of proof bundles), which are committed so that nobody needs Rust to run or test.
  *
- *   npm run wasm              build and write both folders
+ *   npm run wasm              build and write every folder whose sources or tools are others than what it was built with
  *   npm run wasm -- NAME      the same for one of them
  *   npm run wasm -- --check   what is in them is whole and belongs to these sources; with exactly the recorded tools it is
  *                             also built again and compared byte for byte
@@ -112,6 +112,10 @@ function writePkg(module: Module): void {
   const tools = installedTools();
   const missing = Object.keys(tools).filter((tool) => tools[tool] === undefined);
   if (missing.length > 0) throw new Error(`missing ${missing.join(", ")}: run scripts/install-wasm-tools.sh`);
+  if (isCurrent(module, tools)) {
+    console.log(`wasm: ${name} was built from these sources with these tools`);
+    return;
+  }
   mkdirSync(pkg, { recursive: true });
   const files = build(module);
   for (const [file, bytes] of files) writeFileSync(join(pkg, file), bytes);
@@ -125,6 +129,19 @@ function writePkg(module: Module): void {
   };
   writeFileSync(join(pkg, "build.json"), `${JSON.stringify(record, null, 2)}\n`);
   console.log(`wasm: ${name} ${record.bytes} bytes, ${record.gzip_bytes} gzipped, sha256 ${record.sha256}`);
+}
+
+/** Whether what is there was built from these sources with these tools: a build is the same every time (`--check` shows it). */
+function isCurrent(module: Module, tools: Record<string, string | undefined>): boolean {
+  const { name, pkg } = module;
+  try {
+    const record = JSON.parse(readFileSync(join(pkg, "build.json"), "utf8")) as Build;
+    const wasm = readFileSync(join(pkg, `${name}_bg.wasm`));
+    const same = Object.keys(tools).every((tool) => record.tools[tool] === tools[tool]);
+    return same && record.sources === sourcesHash(module) && record.sha256 === sha256(wasm, "hex");
+  } catch {
+    return false; // not there, or no build of ours: built anew
+  }
 }
 
 /** What can be said without Rust is always checked; the rebuild only with the recorded tools. */
