@@ -255,6 +255,27 @@ describe("a log that has grown large", () => {
   });
 });
 
+describe("a stretch of the log", () => {
+  it("is of one tree, says where it begins and that more follows, and is verified by itself", async () => {
+    for (let i = 0; i < 5; i += 1) {
+      await append(100);
+      await log.flush();
+    }
+    const [, current] = (await epochs()) as [LogEpoch, LogEpoch];
+    expect(await log.range(250, 400)).toMatchObject({ ok: true, first_seq: 0, to: 301, size: 301, more: true });
+    const range = await log.range(310, 400);
+    if (!range.ok) throw new Error(range.code);
+    expect(range).toMatchObject({ first_seq: 301, to: 400, size: 200, more: true, origin: current.origin });
+    const rows = (await log.read(310, 90)).rows;
+    const leaves = new Uint8Array(90 * tree.HASH_BYTES);
+    for (const [i, { body }] of rows.slice(0, 90).entries()) leaves.set(tree.leafHash(utf8(body)), i * tree.HASH_BYTES);
+    const stretch = tree.extend({ size: 9, subtrees: range.subtrees }, leaves);
+    const head = await tree.verifyCheckpoint({ note: utf8(range.checkpoint), policy: policyOf(range.origin) });
+    tree.checkConsistency({ old: stretch, head, hashes: range.consistency });
+    expect(await log.range(490, 900)).toMatchObject({ ok: true, to: 501, more: false });
+  });
+});
+
 describe("an event of an epoch that is over", () => {
   it("is known: appended again it has its promise, with another leaf it is a conflict, its outcome may still come", async () => {
     await append(200);

@@ -62,6 +62,8 @@ export type Range =
       first_seq: number;
       to: number;
       size: number;
+      /** whether published events follow, in this tree or in a later one */
+      more: boolean;
       checkpoint: string;
       subtrees: Uint8Array;
       consistency: Uint8Array;
@@ -84,13 +86,13 @@ export class LogReads {
     this.#ports = ports;
   }
 
-  /** Of the newest tree. Sizes are of that tree too: it begins at the number of its epoch. */
+  /** Of the newest tree; `appended` counts the events of all. */
   facts(): LogFacts {
     const { epochs, next } = this.#ports;
-    const { first_seq, tree } = epochs.current;
+    const { tree } = epochs.current;
     const sealed = tree.sealed();
     const sizes = {
-      appended: next() - first_seq,
+      appended: next(),
       sealed: sealed?.size ?? 0,
       published: tree.published()?.size ?? 0,
     };
@@ -154,8 +156,19 @@ export class LogReads {
     const [first, end] = [from - first_seq, Math.min(to - first_seq, size)];
     const edge = concat(edgeTiles(first).map((path) => tree.tile(path)));
     const subtrees = edgeSubtrees(first, edge);
+    const more = this.#ports.epochs.published() > first_seq + end;
     const consistency = await consistencyProof(end, size, readerOf(epoch));
-    return { ok: true, origin: sealed.origin, first_seq, to: first_seq + end, size, checkpoint, subtrees, consistency };
+    return {
+      ok: true,
+      origin: sealed.origin,
+      first_seq,
+      to: first_seq + end,
+      size,
+      more,
+      checkpoint,
+      subtrees,
+      consistency,
+    };
   }
 
   #tree(origin: string | undefined): Epoch | undefined {

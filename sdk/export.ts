@@ -35,6 +35,7 @@ export async function verifyExport(
   let head: AuditExportHead | undefined;
   let tree: Pick<Frontier, "size" | "subtrees"> & { root?: Uint8Array } = { size: 0, subtrees: new Uint8Array(0) };
   let step: Uint8Array[] = [];
+  let base = 0; // what the tree's first event is numbered with
   const append = (): void => {
     tree = extend(tree, concat(step));
     step = [];
@@ -42,17 +43,18 @@ export async function verifyExport(
   for await (const line of lines(source)) {
     if (head === undefined) {
       head = readHead(line);
-      tree = { size: head.from, subtrees: concat(head.subtrees.map(bytesOf)) };
+      base = head.first_seq ?? 0;
+      tree = { size: head.from - base, subtrees: concat(head.subtrees.map(bytesOf)) };
       continue;
     }
-    if (tree.size + step.length >= head.to) throw malformed("more leaves than its head says");
-    onLeaf?.(line, tree.size + step.length);
+    if (base + tree.size + step.length >= head.to) throw malformed("more leaves than its head says");
+    onLeaf?.(line, base + tree.size + step.length);
     step.push(leafHash(line));
     if (step.length === STEP) append();
   }
   if (head === undefined) throw malformed("empty");
   append();
-  if (tree.size !== head.to) throw malformed("fewer leaves than its head says");
+  if (base + tree.size !== head.to) throw malformed("fewer leaves than its head says");
   const note = utf8.encode(head.checkpoint);
   const signed = await verifyCheckpoint({ note, policy: utf8.encode(policy) });
   if (signed.origin !== head.origin) throw malformed("its head names another log than its checkpoint");
@@ -70,7 +72,8 @@ function readHead(line: Uint8Array): AuditExportHead {
   }
   const read = validate("audit/export-head", value);
   if (!read.ok) throw malformed(read.errors[0] ?? "its first line");
-  if (read.value.to <= read.value.from) throw malformed("an empty stretch");
+  if (read.value.to <= read.value.from || read.value.from < (read.value.first_seq ?? 0))
+    throw malformed("an empty stretch");
   return read.value;
 }
 

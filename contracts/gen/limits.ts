@@ -392,6 +392,8 @@ export const LIMITS = {
   note_chars: 65536,
   /** entries. Anchored checkpoints in one answer: sixteen of each kind, a few days of the usual pace. */
   meta_anchors: 32,
+  /** entries. Trees of a log that its facts list: eight years of them, or a billion events; of older ones the log itself knows. */
+  log_epochs: 16,
 } as const;
 
 export type LimitName = keyof typeof LIMITS;

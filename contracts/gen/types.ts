@@ -369,15 +369,17 @@ export interface AuditExportHead {
   schema_version: "v1";
   /** Of the log. */
   origin: LogOrigin;
-  /** Place of the first leaf. */
+  /** Number of the first event of the tree of this origin; absent where it is 0. The tree of `n` events of it has the size `n`. */
+  first_seq?: EventIndex;
+  /** Number of the first event here. */
   from: EventIndex;
-  /** Place behind the last leaf. */
+  /** Number behind the last event here. */
   to: TreeSize;
   /** A head that covers them. */
   checkpoint: SignedNote;
-  /** Roots of the complete subtrees of the tree of `from` leaves, largest first. */
+  /** Roots of the complete subtrees of the tree before `from`, largest first. */
   subtrees: TreeHash[];
-  /** Proof that the head extends the tree of `to` leaves. */
+  /** Proof that the head extends the tree that ends before `to`. */
   consistency: TreeHash[];
   /** Where to go on; absent when nothing that was asked for is left. */
   next?: EventIndex;
@@ -410,6 +412,22 @@ export type ProofLevel = "published" | "witnessed" | "anchored";
 /** Kinds of events, joined by commas. */
 export type AuditKinds = string;
 
+/** One tree. An event's index in it is the event's number less `first_seq`. */
+export interface LogEpoch {
+  /** What the tree calls itself. */
+  origin: LogOrigin;
+  /** Number of its first event. */
+  first_seq: EventIndex;
+  /** Leaves of the sealed tree. */
+  size: TreeSize;
+  /** Leaves of its newest published head. */
+  published: EventIndex;
+  /** Its last event is sealed. */
+  frozen: boolean;
+  /** Keys that its heads were signed with. */
+  keys: VerifierKey[];
+}
+
 /** What a tenant's log is. Source: contracts/spec/audit.md#Surfaces. */
 export interface AuditLogFacts {
   /** What the log calls itself; absent before its first seal. */
@@ -430,6 +448,8 @@ export interface AuditLogFacts {
   forked: boolean;
   /** A tlog-policy (contracts/spec/log.md#Policies) for proofs of this log; absent before its first seal. */
   policy?: string;
+  /** The trees of the log, oldest first; all but the last are frozen. */
+  epochs?: LogEpoch[];
 }
 
 /** One of them. */

@@ -22,17 +22,18 @@ export const exportHandlers: Pick<Handlers, "audit.export"> = {
     const most = Math.min(to, from + LIMITS.audit_export_events);
     const range = await asked(async (): Promise<Range> => stub(c).range(from, most));
     if (!range.ok) throw new PublicError(range.code, { retry_after_ms: range.retry_after_ms });
-    const more = range.to < to && range.to < range.size;
+    const { first_seq } = range;
     const head: AuditExportHead = {
       schema_id: "talos.audit_export",
       schema_version: "v1",
       origin: range.origin,
+      ...(first_seq === 0 ? {} : { first_seq }),
       from,
       to: range.to,
       checkpoint: range.checkpoint,
       subtrees: hashesOf(range.subtrees),
       consistency: hashesOf(range.consistency),
-      ...(more ? { next: range.to } : {}),
+      ...(range.more && range.to < to ? { next: range.to } : {}),
     };
     return new Response(streamOf(c, head, range.size), { headers: HEADERS });
   },
@@ -40,22 +41,24 @@ export const exportHandlers: Pick<Handlers, "audit.export"> = {
 
 /** The head, then a bundle's leaves whenever the receiver has taken those before. */
 function streamOf(c: AppContext, head: AuditExportHead, size: number): ReadableStream<Uint8Array> {
-  let at = head.from;
+  const { origin, first_seq = 0 } = head;
+  let at = head.from - first_seq;
+  const last = head.to - first_seq;
   return new ReadableStream<Uint8Array>(
     {
       start: (controller) => controller.enqueue(new TextEncoder().encode(`${JSON.stringify(head)}\n`)),
       async pull(controller) {
         const index = Math.floor(at / TILE_WIDTH);
         const first = index * TILE_WIDTH;
-        const bundle = await tileOf(c, tileAt("entries", index, size)!);
+        const bundle = await tileOf(c, tileAt("entries", index, size)!, origin);
         if (bundle === null) throw new TalosError("audit.query_unavailable", { why: "a bundle is missing", index });
-        const end = Math.min(first + TILE_WIDTH, head.to);
+        const end = Math.min(first + TILE_WIDTH, last);
         for (const entry of bundleEntries(bundle).slice(at - first, end - first)) {
           controller.enqueue(entry);
           controller.enqueue(LF);
         }
         at = end;
-        if (at >= head.to) controller.close();
+        if (at >= last) controller.close();
       },
     },
     { highWaterMark: 0 },

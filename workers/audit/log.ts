@@ -7,6 +7,7 @@
 import { type AuditLogFacts, LIMITS, TalosError } from "@talos/contracts";
 import { bundle, bundleEntries, HASH_BYTES, parseTile, TILE_WIDTH } from "@talos/core/log";
 import { withinMs } from "../../durable-objects/deadline.ts";
+import type { LogEpoch } from "../../durable-objects/types.ts";
 import type { Consistency } from "../../durable-objects/log-reads.ts";
 import { keysetsOf } from "../../durable-objects/keysets.ts";
 import { headKeys, metaKeys, metaOrigin } from "../../durable-objects/meta-key.ts";
@@ -26,21 +27,22 @@ export const logHandlers: Pick<Handlers, Name> = {
   "audit.log": async (c) => c.json(await facts(c)),
 
   "audit.checkpoint": async (c) => {
-    const note = await checkpointOf(c);
+    const note = await checkpointOf(c, treeOf(c));
     if (note === null) throw notPublished();
     return new Response(note, { headers: TEXT });
   },
 
   "audit.tile": async (c) => {
-    const bytes = await tileOf(c, tilePath(c));
+    const bytes = await tileOf(c, tilePath(c), treeOf(c));
     if (bytes === null) throw new TalosError("audit.tile_unknown");
     return new Response(bytes as BufferSource, { headers: TILE });
   },
 
   "audit.consistency": async (c) => {
-    const { old = 0, size = 0 } = readParameters(c, { old: "required", size: "required" });
+    const { old = 0, size = 0 } = readParameters(c, { old: "required", size: "required" }, ["origin"]);
+    const origin = treeOf(c);
     if (old < 1 || old > size) throw new TalosError("contract.invalid", { query: "old and size" });
-    const proof = await asked(async (): Promise<Consistency> => stub(c).consistency(old, size));
+    const proof = await asked(async (): Promise<Consistency> => stub(c).consistency(old, size, origin));
     if (!proof.ok) throw new PublicError(proof.code, { retry_after_ms: proof.retry_after_ms });
     return c.json({ old, size, hashes: hashesOf(proof.hashes) });
   },
@@ -65,21 +67,31 @@ async function facts(c: AppContext): Promise<AuditLogFacts> {
   if (origin === undefined) return { keys: [], ...sizes };
   const keysets = keysetsOf(c.env, c.get("now_ms"));
   // Every head key of the deployment under the log's origin: a head of before a rotation verifies too.
+  // And what signed the heads of trees that are over: proofs in them stand.
+  const epochs = await asked(async (): Promise<LogEpoch[]> => stub(c).log());
+  const old = epochs.slice(0, -1).flatMap(({ keys }) => keys);
   const keys = headKeys(keysets, origin);
   const meta = await metaKeys(keysets, metaOrigin(logHost(c.env.TALOS_ORIGIN)));
-  const policy = metaPolicy([...keys, ...meta], witnessPolicy(c.env.TALOS_WITNESSES));
-  return { origin, keys, ...sizes, policy };
+  const policy = metaPolicy([...keys, ...old.slice(-LIMITS.log_epochs), ...meta], witnessPolicy(c.env.TALOS_WITNESSES));
+  return { origin, keys, ...sizes, policy, epochs: epochs.slice(-LIMITS.log_epochs) };
 }
 
 /** The log knows its newest head; without it the bucket does. */
-async function checkpointOf(c: AppContext): Promise<string | null> {
+async function checkpointOf(c: AppContext, origin: string | undefined): Promise<string | null> {
   try {
-    return await asked(() => stub(c).checkpoint());
+    return await asked(() => stub(c).checkpoint(origin));
   } catch (error) {
-    const found = await fromBucket(c, `c/${c.get("tenant")}/checkpoint`);
+    const found = origin === undefined ? await fromBucket(c, `c/${c.get("tenant")}/checkpoint`) : null;
     if (found === null) throw error;
     return new TextDecoder().decode(found);
   }
+}
+
+/** The tree that is asked for by its name, of those that the log had; the newest one when absent. */
+function treeOf(c: AppContext): string | undefined {
+  const named = new URL(c.req.url).searchParams.getAll("origin");
+  if (named.length > 1 || named[0] === "") throw new TalosError("contract.invalid", { query: "origin" });
+  return named[0];
 }
 
 /** The name behind `tile/`, as it stands in the address: decoded, one tile would have many names. */
@@ -94,15 +106,18 @@ function tilePath(c: AppContext): string {
   }
 }
 
-/** @returns null where the log has no such tile */
-export async function tileOf(c: AppContext, path: string): Promise<Uint8Array | null> {
+/**
+ * @param origin of the tree, the newest one when absent
+ * @returns null where the log has no such tile
+ */
+export async function tileOf(c: AppContext, path: string, origin?: string): Promise<Uint8Array | null> {
   const { level, width } = parseTile(path);
   const partial = width < TILE_WIDTH;
   // A log that was rotated has a folder for each of its trees; while it cannot be asked, the first one's is the likely one.
-  const folder = (await asked(() => stub(c).folder()).catch(() => null)) ?? c.get("tenant");
+  const folder = (await asked(() => stub(c).folder(origin)).catch(() => null)) ?? c.get("tenant");
   const found = await fromBucket(c, `${partial ? "p" : "f"}/${folder}/${path}`);
   if (found !== null) return found;
-  const own = await asked(() => stub(c).tile(path));
+  const own = await asked(() => stub(c).tile(path, origin));
   if (own !== null || !partial || level !== "entries") return own;
   // An older head's bundle, cleared from the bucket and from the rows: it is the beginning of the full one.
   const full = await fromBucket(c, `f/${folder}/${path.slice(0, path.indexOf(".p/"))}`);
