@@ -9,9 +9,10 @@
  * Source: contracts/spec/audit.md#epochs.
  */
 import type { AuditEventV2 } from "@talos/contracts";
-import { b64uDecode, b64uEncode, eventHash, jcs, leafHash, publicKey, thumbprint } from "@talos/core";
+import { b64uDecode, b64uEncode, publicKey, thumbprint } from "@talos/core";
 import { HASH_BYTES, TILE_WIDTH, tileAt, verifierKey } from "@talos/core/log";
 import { newId } from "./change-events.ts";
+import { sealOwn } from "./own-events.ts";
 import { type Bucket, fileNames, type FileNames, logHost, newOrigin, Publisher } from "./publisher.ts";
 import { type EntrySource, type PublishedHead, type SealedHead, TreeStore } from "./tree-store.ts";
 import type { AppendEvent, LogEpoch } from "./types.ts";
@@ -239,9 +240,7 @@ export class Epochs {
       },
       meta: { first_seq, origin: tree.sealed()!.origin },
     };
-    const event_hash = eventHash(JSON.stringify(bare));
-    const body = jcs(JSON.stringify({ ...bare, event_hash }));
-    return { event_id, body, event_hash, leaf_hash: leafHash(body) };
+    return sealOwn(bare);
   }
 }
 

@@ -3,7 +3,7 @@
  * Their ids follow from what they are about, so that none is written twice. Source: contracts/spec/audit.md#order, #append.
  */
 import type { AuditEventV2 } from "@talos/contracts";
-import { CORE_HASH, type SealedEvent, sealEvent, sha256, uuidv7 } from "@talos/core";
+import { CORE_HASH, eventHash, jcs, leafHash, type SealedEvent, sha256, uuidv7 } from "@talos/core";
 
 const utf8 = new TextEncoder();
 
@@ -32,6 +32,16 @@ type Kept = Pick<
   | "capability"
 >;
 
+/**
+ * An event of the log's own, whole. Its surface may be one that this version does not have (events come from others too,
+ * and stay for years), so no allow-list is asked: whoever calls puts nothing of others into `meta`.
+ */
+export function sealOwn(event: Omit<AuditEventV2, "event_hash">): SealedEvent {
+  const event_hash = eventHash(JSON.stringify(event));
+  const body = jcs(JSON.stringify({ ...event, event_hash }));
+  return { event_id: event.event_id, body, event_hash, leaf_hash: leafHash(body) };
+}
+
 /** What an event about another one takes over from it: who asked for what, where. */
 function keep(event: AuditEventV2): Kept {
   const { tenant, request_id, surface_id, audit_action, principal, on_behalf, http, resource, capability } = event;
@@ -52,7 +62,7 @@ export function closingEvent(intent: string, event_id: string, nowMs: number): S
     ...{ event_id, kind: "outcome", correlation: of.event_id, outcome: "failure", meta: {} },
     effect: { ...of.effect, state: "unknown", code: "outcome.unknown" },
   };
-  return sealEvent({ surface: event.surface_id, event });
+  return sealOwn(event);
 }
 
 /** @param body the leaf of either of the two events that have one id */
@@ -67,7 +77,7 @@ export function alarmEvent(body: string, nowMs: number): SealedEvent {
       ...{ policy_version: 0, policy_hash: "", rev_seq: 0, core_hash: CORE_HASH },
     },
   };
-  return sealEvent({ surface: event.surface_id, event });
+  return sealOwn(event);
 }
 
 /** Whether two outcomes tell of one answer, recorded twice by isolates that did not know of each other. */

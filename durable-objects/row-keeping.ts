@@ -56,7 +56,10 @@ export class RowKeeping {
     const { store, keep_ms, epochs } = this.#ports;
     const next = store.batchAt(this.from());
     if (epochs.forked || next === undefined || next.end > this.#limit()) return null;
-    return Math.max(1, this.#pausedUntilMs - nowMs, next.time_ms + keep_ms - nowMs);
+    // A bundle's worth at a time: each run reads whole bundles, so one event a run would read the same one again and again.
+    const last = Math.min(this.#limit(), this.from() + TILE_WIDTH) - 1;
+    const lastMs = Math.max(next.time_ms, store.timeMs(last) ?? 0);
+    return Math.max(1, this.#pausedUntilMs - nowMs, lastMs + keep_ms - nowMs);
   }
 
   /** Let go of what may go. One run at a time; never throws for the bucket. */

@@ -113,6 +113,17 @@ describe("an intent without an outcome", () => {
     expect(await log.append({ events: [outcome(name, one.event_id)] })).toMatchObject({ code: "outcome.late" });
   });
 
+  it("is closed whatever its surface is: one that this version does not know keeps nobody's open", async () => {
+    const [odd, one] = [intent(name, { surface_id: "theirs.tool", audit_action: "theirs.call" }), intent(name)];
+    await append(odd, one);
+    later(LIMITS.audit_sweep_ms);
+    await log.flush();
+    const closed = await closings();
+    expect(closed.map(({ correlation }) => correlation).sort()).toEqual([odd.event_id, one.event_id].sort());
+    for (const event of closed) expect(validate("audit/event-v2", event).ok).toBe(true);
+    expect(closed.find(({ correlation }) => correlation === odd.event_id)).toMatchObject({ surface_id: "theirs.tool" });
+  });
+
   it("is one of many: all are closed, a batch after the other, each once", async () => {
     const ids: string[] = [];
     for (let i = 0; i < 2; i += 1) {

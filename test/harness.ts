@@ -78,6 +78,8 @@ export interface Talos {
   evict(kind: ObjectKind, name: string): Promise<void>;
   /** run SQL inside an object, e.g. to damage its storage */
   sql(kind: ObjectKind, name: string, statement: string): Promise<unknown>;
+  /** the Worker's clock, as the platform dispatches it once a minute. @returns how that ended */
+  tick(): Promise<string>;
   /** a file that a tenant's log published (`checkpoint`, `tile/…`), out of the bucket */
   published(tenant: string, path: string): Promise<Uint8Array | undefined>;
   /** what lies in a bucket now, by name */
@@ -245,6 +247,12 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       return Promise.all(read);
     },
     log: (tenant = "default") => probed(probeUrl, tenant),
+    tick: async () => {
+      const worker = (await miniflare.getWorker("talos")) as unknown as {
+        scheduled(options: object): Promise<{ outcome: string }>;
+      };
+      return (await worker.scheduled({ cron: "* * * * *" })).outcome;
+    },
     edges,
     memory: async () => {
       const statuses = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/status`, "utf8")));

@@ -1,4 +1,5 @@
 /** What each dependency's absence means to a caller: a name where it matters, nothing where it does not. */
+import { LIMITS } from "@talos/contracts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { developmentKeysets, maced, openSession, rpc, send, sessionSigned, statement } from "../fixtures.ts";
 import { readAnswer, startWorld, type World } from "../support/world.ts";
@@ -103,6 +104,29 @@ describe("without the log", () => {
       const alone = await world.events((event) => event.correlation === intent);
       expect(alone.map(({ kind }) => kind)).toEqual(["intent"]);
     });
+  });
+
+  it("an answer that comes after its call was closed as unknown is outcome.late, and not shown", async () => {
+    const { evict, log, sql } = world.talos;
+    const asked = call("slow", { ms: 1_700 });
+    const open = async () =>
+      (await sql("AuditLog", "default", "SELECT intent FROM open_intents")) as { intent: string }[];
+    while ((await open()).length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    const [{ intent } = { intent: "" }] = await open();
+    // As if a quarter of an hour had passed.
+    await sql("AuditLog", "default", `UPDATE open_intents SET at_ms = at_ms - ${LIMITS.audit_sweep_ms}`);
+    await evict("AuditLog", "default");
+    await log().flush();
+    expect(await open()).toEqual([]);
+    const got = await asked;
+    expect(got.message.error.data).toMatchObject({ code: "outcome.late", retryable: false, intent_id: intent });
+    expect(JSON.stringify(got.message)).not.toContain("content");
+    const rows = (await sql("AuditLog", "default", "SELECT events FROM batches")) as { events: string }[];
+    const outcomes = rows
+      .flatMap(({ events }) => events.split("\n"))
+      .filter((line) => line.includes(`"correlation":"${intent}"`) && line.includes('"kind":"outcome"'));
+    expect(outcomes).toHaveLength(1);
+    expect(outcomes[0]).toContain('"effect":{"code":"outcome.unknown","server":"files","state":"unknown"}');
   });
 
   it("keeps buffered decisions for a while: what was decided during a short absence is recorded after it", async () => {
