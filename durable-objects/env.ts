@@ -1,5 +1,6 @@
 /** Bindings, variables and secrets that the objects and the Worker share; wrangler.toml says what each is. */
 import { TalosError } from "@talos/contracts";
+import type { Anchors } from "./anchors.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { CapabilityGate } from "./capability-gate.ts";
 import type { MetaLog } from "./meta-log.ts";
@@ -19,9 +20,9 @@ export interface Env {
   /** by `<tenant>/<sink id>` */
   WEBHOOK_SINKS: DurableObjectNamespace<WebhookSink>;
   /** `evm`, `ots` */
-  ANCHORS?: { getByName(name: string): { poke(): Promise<void> } };
   /** by `<tenant>/<hash of the subject>` */
   SUBJECT_VAULTS: DurableObjectNamespace<SubjectVault>;
+  ANCHORS?: DurableObjectNamespace<Anchors>;
   /** `policy/<hash>`, `rev/<hash>`: bodies under their hash, a cache that is never believed unseen */
   SNAPSHOTS: KVNamespace;
   /** `f/<log>/tile/…`, `p/<log>/tile/…`, `c/<log>/checkpoint`: what a log published (contracts/spec/audit.md) */
@@ -47,6 +48,12 @@ export interface Env {
   TALOS_WITNESSES?: string;
   /** development only: `allow` lets webhooks and witnesses be on loopback, over http */
   TALOS_LOOPBACK_RECEIVERS?: string;
+  /** JSON {rpc, chain_id, contract, confirmations, interval_seconds}: where the meta-log is anchored; absent: nowhere */
+  TALOS_EVM?: string;
+  /** secret: the publisher's key, 0x and 64 hex digits */
+  TALOS_EVM_KEY?: string;
+  /** JSON {calendars, interval_seconds}: OpenTimestamps; absent: none */
+  TALOS_OTS?: string;
 }
 
 /** A binding that a deployment may have left out. @throws `config.incomplete` naming it */

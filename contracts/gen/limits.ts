@@ -166,6 +166,32 @@ export const LIMITS = {
   publishers: 8,
   /** bytes. What every client and server takes. */
   url_bytes: 2048,
+  /** milliseconds. How long a chain's node or a calendar may take to answer. */
+  anchoring_timeout_ms: 15000,
+  /** bytes. A block comes with the hashes of its transactions: busy chains have some thousands of 70 bytes. */
+  anchoring_answer_bytes: 1048576,
+  /** milliseconds. How often a transaction under way is looked for: two blocks of a fast chain. */
+  anchoring_poll_ms: 4000,
+  /** milliseconds. A transaction that no block took for so long is sent again with a higher fee. */
+  anchoring_stuck_ms: 60000,
+  /** entries. Times that the fee is raised: by an eighth each, six times the first fee in all. */
+  anchoring_bumps: 16,
+  /** milliseconds. First pause after a failure; it doubles while that goes on. */
+  anchoring_retry_ms: 2000,
+  /** milliseconds. Longest pause after failures: an outage of hours costs a few hundred questions. */
+  anchoring_retry_max_ms: 300000,
+  /** entries. Blocks that may be waited for: two epochs of Ethereum; nodes keep the state of 128. */
+  anchoring_confirmations: 64,
+  /** seconds. Longest time between two anchors: a week. */
+  anchoring_interval_seconds: 604800,
+  /** entries. Calendars that one digest is submitted to. */
+  anchoring_calendars: 8,
+  /** milliseconds. How often a calendar is asked for what it promised; blocks come every ten minutes. */
+  anchoring_upgrade_ms: 600000,
+  /** entries. Files that wait for their blocks at once; beyond it the oldest are given up. */
+  anchoring_pending: 64,
+  /** entries. Anchors of one page of a list; with their evidence some ten kilobytes each. */
+  anchoring_page: 64,
   /** bytes. One sentence. */
   reason_bytes: 256,
   /** count. The largest integer that JSON carries in every language. */

@@ -8,6 +8,7 @@ import { AuditLog as RealAuditLog } from "../../durable-objects/audit-log.ts";
 import { type Step as VaultStep, SubjectVault as RealSubjectVault } from "../../durable-objects/subject-vault.ts";
 import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/tenant-head.ts";
 
+export { Anchors } from "../../durable-objects/anchors.ts";
 export { CapabilityGate } from "../../durable-objects/capability-gate.ts";
 export { MetaLog } from "../../durable-objects/meta-log.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";

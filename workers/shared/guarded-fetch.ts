@@ -4,6 +4,7 @@
  * Source: contracts/spec/webhooks.md#receivers, docs/decisions/008-guarded-fetch.md.
  */
 import { LIMITS } from "@talos/contracts";
+import type { Ask, Asked } from "../../durable-objects/anchor-types.ts";
 import type { Post, Posted, PostFault } from "../../durable-objects/sink-types.ts";
 import { isPublicAddress } from "./addresses.ts";
 import { judgeReceiver, type ReceiverRules } from "./receiver-url.ts";
@@ -54,6 +55,29 @@ export async function checkReceiver(
   // One private address among public ones is how a name is rebound.
   if (!addresses.every(isPublicAddress)) return { ok: false, code: "refused_url", why: "address" };
   return { ok: true, url };
+}
+
+/**
+ * Send once, and read what comes back: for nodes and calendars that settings name.
+ * @returns no word of the other side but its status and bytes
+ */
+export async function guardedAsk({ method, url: text, headers, body }: Ask, rules: GuardRules): Promise<Asked> {
+  const signal = AbortSignal.timeout(LIMITS.anchoring_timeout_ms);
+  const checked = await checkReceiver(text, rules, signal);
+  if (!checked.ok) return { ok: false, code: signal.aborted ? "timeout" : checked.code };
+  try {
+    const sent = body === undefined ? {} : { body: body as BodyInit };
+    const response = await fetch(checked.url, { method, headers, redirect: "manual", signal, ...sent });
+    const { status } = response;
+    if (status >= 300 && status < 400) {
+      await response.body?.cancel();
+      return { ok: false, code: "redirect" };
+    }
+    const bytes = await readBounded(response.body, LIMITS.anchoring_answer_bytes);
+    return bytes === null ? { ok: false, code: "too_large" } : { ok: true, status, body: bytes };
+  } catch {
+    return { ok: false, code: signal.aborted ? "timeout" : "unreachable" };
+  }
 }
 
 /** Longest `Retry-After` in digits that is read; what it asks for beyond its bound is cut by the sink. */

@@ -21,7 +21,7 @@ pub mod hash;
 pub mod limits;
 pub mod ots;
 mod rlp;
-mod trie;
+pub mod trie;
 
 pub use error::{Code, Error};
 pub use hash::Hash;

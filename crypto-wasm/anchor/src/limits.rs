@@ -9,6 +9,9 @@ pub const NODE_BYTES: usize = 1_536;
 /// Nodes of a proof: a key has 64 digits.
 pub const PROOF_NODES: usize = 64;
 
+/// The largest number that is read: it stays exact in JavaScript.
+pub const NUMBER: u64 = (1 << 53) - 1;
+
 /// Bytes of a file of OpenTimestamps; two calendars' complete answers take 2,000.
 pub const OTS_BYTES: usize = 24 * 1024;
 /// Operations of a file. Each makes a message of at most [`OTS_MESSAGE`] bytes, so this bounds the work.

@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use crate::error::{Code, Error};
+use crate::limits::NUMBER;
 
 /// One item, with the bytes that it is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +82,10 @@ impl<'a> Item<'a> {
     pub fn integer(&self) -> Result<u64, Error> {
         let bytes = self.bytes()?;
         if bytes.first() == Some(&0) || bytes.len() > 8 {
-            return Err(bad("not a number of 64 bits"));
+            return Err(bad("not a number"));
         }
-        Ok(bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+        let value = bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
+        if value <= NUMBER { Ok(value) } else { Err(bad("a number beyond its bound")) }
     }
 }
 

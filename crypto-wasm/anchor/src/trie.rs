@@ -13,14 +13,18 @@ const fn bad(detail: &'static str) -> Error {
     Error::new(Code::ProofInvalid, detail)
 }
 
-/// The value at keccak-256 of `key` in the trie of this root. Every node is used, in its order, so a proof has one form.
+/// The value at keccak-256 of `key` in the trie of this root.
 pub fn value<'a>(root: &Hash, key: &[u8], nodes: &[&'a [u8]]) -> Result<&'a [u8], Error> {
+    let key = keccak256(&[key]);
+    let digits: Vec<u8> = key.iter().flat_map(|byte| [byte >> 4, byte & 15]).collect();
+    at(root, &digits, nodes)
+}
+
+/// The value at a path of hexadecimal digits. Every node is used, in its order, so a proof has one form.
+pub fn at<'a>(root: &Hash, mut path: &[u8], nodes: &[&'a [u8]]) -> Result<&'a [u8], Error> {
     if nodes.len() > PROOF_NODES || nodes.iter().any(|node| node.len() > NODE_BYTES) {
         return Err(bad("a proof beyond its bounds"));
     }
-    let key = keccak256(&[key]);
-    let digits: Vec<u8> = key.iter().flat_map(|byte| [byte >> 4, byte & 15]).collect();
-    let mut path = digits.as_slice();
     let mut nodes = nodes.iter();
     let mut node = hashed(root, &mut nodes)?;
     loop {

@@ -1,4 +1,5 @@
 /** Every byte-exact vector file, by its path below contracts/vectors/. */
+import { anchorVectors } from "./anchors.ts";
 import { commitments, events, signedAnswers } from "./audit.ts";
 import { proofBundles } from "./bundles.ts";
 import { chains } from "./chains.ts";
@@ -12,6 +13,7 @@ import { opening, sealing, session } from "./sessions.ts";
 
 export function byteExactVectors(): Map<string, VectorFile> {
   return new Map([
+    ...anchorVectors(),
     ["audit/commitments", commitments()],
     ["audit/events", events()],
     ["audit/signed", signedAnswers()],

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{FORK, operation};
 use crate::error::{Code, Error};
 use crate::hash::Hash;
-use crate::limits::{OTS_ATTESTATIONS, OTS_DEPTH, OTS_OPERATIONS, OTS_PAYLOAD, OTS_URI};
+use crate::limits::{NUMBER, OTS_ATTESTATIONS, OTS_DEPTH, OTS_OPERATIONS, OTS_PAYLOAD, OTS_URI};
 
 const ATTESTATION: u8 = 0x00;
 const BITCOIN: [u8; 8] = [0x05, 0x88, 0x96, 0x0d, 0x73, 0xd7, 0x19, 0x01];
@@ -132,7 +132,8 @@ impl<'a> Reader<'a> {
             let byte = self.byte()?;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return if byte == 0 && shift > 0 { Err(bad("a number with a needless byte")) } else { Ok(value) };
+                let lawful = (byte > 0 || shift == 0) && value <= NUMBER;
+                return if lawful { Ok(value) } else { Err(bad("a number with a needless byte, or beyond its bound")) };
             }
         }
         Err(bad("a number beyond its bound"))
