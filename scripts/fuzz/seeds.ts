@@ -200,6 +200,59 @@ const withAtom = (atom: unknown): string =>
   json([{ tool: "a/x", classes: ["read"], actions: ["call"], resource: "any", args: { n: [atom] }, closed: false }]);
 
 /** Inputs of a target that are worth starting from. */
+/** Binary inputs, a character a byte. */
+export const BINARY: ReadonlySet<string> = new Set(["anchor_evm", "anchor_ots"]);
+
+const latin1 = (hex: string): string => Buffer.from(hex, "hex").toString("latin1");
+
+/** Behind magic, version and hash. */
+const files = (): string[] =>
+  [...texts("anchors/ots", "file"), ...texts("anchors/calendars", "file")].map((hex) => latin1(hex.slice(66)));
+
+/** A path of digits and nodes; 32 times `ee` is the hash of the next one. */
+function tries(): string[] {
+  const list = (...items: string[]): string => {
+    const body = items.join("");
+    const bytes = body.length / 2;
+    const head = bytes <= 55 ? 0xc0 + bytes : bytes < 256 ? 0xf800 + bytes : 0xf9_0000 + bytes;
+    return head.toString(16) + body;
+  };
+  const input = (path: number[], ...nodes: string[]): string =>
+    latin1(
+      [path.length, ...path].map((digit) => digit.toString(16).padStart(2, "0")).join("") +
+        nodes.map((node) => (node.length / 2).toString(16).padStart(4, "0") + node).join(""),
+    );
+  const next = `a0${"ee".repeat(32)}`;
+  const value = `a0${"07".repeat(32)}`;
+  const branch = (digit: number, child: string) =>
+    list(...Array.from({ length: 17 }, (_, i) => (i === digit ? child : "80")));
+  const leaf = list("821234", value).replace("821234", "822012");
+  return [
+    input([1, 2], leaf),
+    input([2], list("32", value)),
+    input([], list("20", value)),
+    input([3, 2], branch(3, next), list("32", value)),
+    input([3, 15], branch(3, next), branch(15, next), list("20", value)),
+    input([1, 2, 3], list("8200ff".replace("8200ff", "820012"), next), list("33", value)),
+    input([1, 2], list("11", next), list("32", value)),
+    input([1, 2], list("11", list("32", "07"))),
+    input([1, 2], branch(1, list("32", "820708"))),
+    input(
+      [1, 2, 3, 4, 5, 6],
+      branch(1, next),
+      list("12", next),
+      branch(3, next),
+      list("820045", next),
+      list("36", value),
+    ),
+    input([5], branch(5, next), branch(0, next)),
+    input([5], list("15", next), list("20", value)),
+    input([5], branch(6, next), list("20", value)),
+    input([1], "c0"),
+    input([1], "f800", "b8", "81"),
+  ];
+}
+
 export function seeds(target: string): string[] {
   switch (target) {
     case "json":
@@ -255,6 +308,10 @@ export function seeds(target: string): string[] {
         ...patches({ upstream: ODD, exp: [1_500, ...ODD], server: ["mail"] }).map((patch) => `@${patch}`),
         "~AQN0LTEA",
       ];
+    case "anchor_evm":
+      return tries();
+    case "anchor_ots":
+      return files();
     case "frame":
       return frames();
     case "read":

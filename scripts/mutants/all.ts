@@ -1,4 +1,5 @@
 /** Every list. */
+import { anchors } from "./anchors.ts";
 import { authorize } from "./authorize.ts";
 import { chain } from "./chain.ts";
 import { containment } from "./containment.ts";
@@ -18,4 +19,5 @@ export const AREAS: readonly Area[] = [
   ...edge,
   ...log,
   ...meta,
+  ...anchors,
 ];

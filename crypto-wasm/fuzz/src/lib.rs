@@ -3,6 +3,9 @@
 #[path = "../targets/mod.rs"]
 pub mod targets;
 
+#[path = "../anchor-targets/mod.rs"]
+pub mod anchor_targets;
+
 #[path = "../log-targets/mod.rs"]
 pub mod log_targets;
 

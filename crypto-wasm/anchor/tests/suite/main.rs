@@ -10,5 +10,6 @@
 )]
 
 mod files;
+mod fuzz_replay;
 mod tries;
 mod vectors;

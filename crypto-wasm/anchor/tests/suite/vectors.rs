@@ -33,7 +33,7 @@ pub fn bytes(case: &Value, name: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
-fn base64(text: &str) -> Vec<u8> {
+pub fn base64(text: &str) -> Vec<u8> {
     let place = |char: u8| match char {
         b'A'..=b'Z' => char - b'A',
         b'a'..=b'z' => char - b'a' + 26,
