@@ -14,6 +14,12 @@ export interface Deployed {
   gas: number;
 }
 
+/** Whether the code at an address is the registry's. */
+export async function isRegistry(rpc: string, contract: Hex): Promise<boolean> {
+  const code = await createPublicClient({ transport: http(rpc) }).getCode({ address: contract });
+  return code !== undefined && bytesToHex(keccak256(hexToBytes(code))) === REGISTRY_CODE_HASH;
+}
+
 /** Deploy, wait for the block, and see that the code there is the registry's. */
 export async function deployRegistry(args: { rpc: string; key: Hex }): Promise<Deployed> {
   const transport = http(args.rpc);
@@ -22,8 +28,7 @@ export async function deployRegistry(args: { rpc: string; key: Hex }): Promise<D
   const hash = await wallet.deployContract({ abi: REGISTRY_ABI, bytecode: REGISTRY_BYTECODE, chain: null });
   const { contractAddress, gasUsed } = await chain.waitForTransactionReceipt({ hash });
   if (!contractAddress) throw new Error(`transaction ${hash} made no contract`);
-  const code = await chain.getCode({ address: contractAddress });
-  if (code === undefined || bytesToHex(keccak256(hexToBytes(code))) !== REGISTRY_CODE_HASH)
+  if (!(await isRegistry(args.rpc, contractAddress)))
     throw new Error(`the code at ${contractAddress} is not the registry's`);
   return { chain_id: await chain.getChainId(), contract: contractAddress.toLowerCase() as Hex, gas: Number(gasUsed) };
 }

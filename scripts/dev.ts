@@ -7,7 +7,7 @@ const HELP = `npm start: the whole of Talos on this machine
 
   npm start [-- options]
 
-Brings up a database, the gateway, two witnesses and a demo MCP server, plays the demo scenario, and keeps serving until Ctrl-C.
+Brings up a database, a local chain where npm has one, the gateway, two witnesses and a demo MCP server, plays the demo scenario, and keeps serving until Ctrl-C.
 Everything that lasts is in .talos; DATABASE_URL names a real Postgres instead of the embedded one.
 
 Options:
@@ -31,6 +31,7 @@ async function main(): Promise<number> {
   say("starting");
   const starting = startStack({
     reset: values.reset === true,
+    chain: true,
     databaseUrl: process.env.DATABASE_URL,
     onStep: (text) => say(text),
   });

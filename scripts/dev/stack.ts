@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { migrate } from "../migrate.ts";
 import { type NeonEndpoint, startNeonEndpoint } from "../neon-endpoint.ts";
 import { publishPolicy } from "../policy.ts";
+import { startLocalChain } from "./chain.ts";
 import type { Child } from "./children.ts";
 import { demoPolicy } from "./demo-policy.ts";
 import { startEverything } from "./everything.ts";
@@ -29,6 +30,8 @@ export interface StackOptions {
   reset?: boolean;
   /** a real Postgres instead of the embedded one */
   databaseUrl?: string | undefined;
+  /** with a chain of its own, where npm has one for this platform, that the meta-log is anchored to */
+  chain?: boolean;
   onStep?: (text: string) => void;
 }
 
@@ -52,7 +55,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const databaseUrl = options.databaseUrl ?? EMBEDDED_URL;
     const database = { url: databaseUrl, endpoint: `http://127.0.0.1:${port}` };
     const witnesses = await witnessesOf(state);
-    const worker = startWorker(state, database, quorumOf(witnesses));
+    const chain = options.chain ? await startLocalChain(state.dir) : undefined;
+    if (chain !== undefined) {
+      stops.push(() => chain.child.stop());
+      children.push(chain.child);
+    }
+    if (options.chain)
+      step(chain ? `chain: registry at ${chain.contract}` : "chain: none, npm has no anvil for this platform");
+    const worker = startWorker(state, database, quorumOf(witnesses), chain?.vars);
     stops.push(() => worker.stop());
     children.push(worker);
     const beside = witnesses.map(({ start, url }) => ({ url, child: start() }));

@@ -8,7 +8,12 @@ const POLL_MS = 100;
 const POLL_TIMEOUT_MS = 5_000;
 
 /** The Worker under `wrangler dev`, on the pinned port of loopback, with its rows in the state folder. */
-export function startWorker(state: State, database: { url: string; endpoint: string }, witnesses: string): Child {
+export function startWorker(
+  state: State,
+  database: { url: string; endpoint: string },
+  witnesses: string,
+  more: Record<string, string> = {},
+): Child {
   const vars = {
     TALOS_MODE: "development",
     TALOS_ORIGIN: state.origin,
@@ -19,6 +24,7 @@ export function startWorker(state: State, database: { url: string; endpoint: str
     TALOS_DATABASE_ENDPOINT: database.endpoint,
     TALOS_LOOPBACK_RECEIVERS: "allow",
     TALOS_WITNESSES: witnesses,
+    ...more,
   };
   const { dir, port } = state;
   return startWrangler({ title: "the Worker", name: "worker", dir, config: "wrangler.toml", port, vars });
