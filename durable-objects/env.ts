@@ -19,9 +19,9 @@ export interface Env {
   META_LOG: DurableObjectNamespace<MetaLog>;
   /** by `<tenant>/<sink id>` */
   WEBHOOK_SINKS: DurableObjectNamespace<WebhookSink>;
-  /** `evm`, `ots` */
   /** by `<tenant>/<hash of the subject>` */
   SUBJECT_VAULTS: DurableObjectNamespace<SubjectVault>;
+  /** `evm`, `ots` */
   ANCHORS?: DurableObjectNamespace<Anchors>;
   /** `policy/<hash>`, `rev/<hash>`: bodies under their hash, a cache that is never believed unseen */
   SNAPSHOTS: KVNamespace;
