@@ -231,4 +231,20 @@ export const PARTS: Part[] = [
       },
     ],
   },
+  {
+    name: "bundles",
+    claim:
+      "a proof of a running system's event (gateway, two witnesses, a chain) holds; every single bit of it that is turned over is refused, by the step of its member",
+    command: vitest("test/integration/proof-bundle.test.ts"),
+    needs: [],
+    counts: [
+      {
+        what: "bits turned over",
+        pattern: /bits: (\d+) turned over, each refused/g,
+        least: 20_000,
+        least_quick: 20_000,
+      },
+      { what: "tests passed", pattern: /Tests\s+(\d+) passed/g, least: 6, least_quick: 6 },
+    ],
+  },
 ];

@@ -157,10 +157,10 @@ function metaReader(values: Values, aud: string | undefined): LogReader | undefi
   return (path) => get(`${base}/${path}`, fetch);
 }
 
-/** @returns null for 404 @throws when it cannot be read */
+/** @returns null where there is no such file, or no checkpoint yet (409) @throws when it cannot be read */
 async function get(url: string, fetcher: typeof fetch): Promise<Uint8Array | null> {
   const response = await fetcher(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: "manual" });
-  if (response.status === 404) {
+  if (response.status === 404 || (response.status === 409 && url.endsWith("/checkpoint"))) {
     await response.body?.cancel();
     return null;
   }
