@@ -45,6 +45,11 @@ it("answers as the protocol says, step by step", async () => {
   const tree = logs.script!;
   // 1. It says who it is.
   expect(await (await fetch(`${witness.url}/vkey`)).text()).toBe(`${witness.vkey}\n`);
+  // From nothing there is nothing to prove; and nothing has one root.
+  const proven = log.submission({ old: 0, hashes: new Uint8Array(32), note: tree.note(5) });
+  const empty = tree.signed(log.checkpointText(tree.origin, { size: 0, root: new Uint8Array(32) }));
+  const rootless = log.submission({ old: 0, hashes: new Uint8Array(0), note: empty });
+  for (const body of [proven, rootless]) expect((await witness.add(body)).status).toBe(422);
   // 2. The first checkpoint, from nothing; and it says so at the time that it has.
   const first = await witness.add(await tree.submission(0, 5));
   expect(first.status).toBe(200);

@@ -49,8 +49,12 @@ export class NoteLog {
   }
 
   /** A signed checkpoint. */
-  note(size: number, more = ""): string {
-    const text = this.text(size) + more;
+  note(size: number): string {
+    return this.signed(this.text(size));
+  }
+
+  /** Any text, under its key. */
+  signed(text: string): string {
     return log.note(text, [this.#sign(text)]);
   }
 
