@@ -195,18 +195,24 @@ async function proofs(stack: Stack, probe: Probe, samples: Samples, options: Opt
 
 /** What the same call takes with the record and without it; the log generator's connections are one. */
 async function calls(stack: Stack, samples: Samples, options: Options): Promise<void> {
-  const count = options.smoke ? 8 : 300;
   for (const [name, origin] of [
     ["unaudited", stack.beside.unaudited!],
     ["audited", stack.origin],
   ] as const) {
-    const order = {
-      ...{ origin, connections: 1, count, form: "session_mac" as const, chain: stack.chain },
-      ...{ holder: { ...agent, seed: [...agent.seed] } as never, session: await stack.session(count) },
-      ask: { aud: stack.aud, path: "/mcp/files", body: TOOL_CALL, headers: MCP_HEADERS },
-    };
-    const { ms } = await stack.load(order);
-    samples.spread(`mcp_call.${name}`, ms);
+    for (let count = options.smoke ? 8 : 200; ; count = Math.ceil(count / 4)) {
+      const order = {
+        ...{ origin, connections: 1, count, form: "session_mac" as const, chain: stack.chain },
+        ...{ holder: { ...agent, seed: [...agent.seed] } as never, session: await stack.session(count) },
+        ask: { aud: stack.aud, path: "/mcp/files", body: TOOL_CALL, headers: MCP_HEADERS },
+      };
+      try {
+        samples.spread(`mcp_call.${name}`, (await stack.load(order)).ms);
+        break;
+      } catch (error) {
+        // Proofs that were made before the clock ran are good for half a minute, which a busy machine may take for fewer calls.
+        if (count < 4 || !String(error).includes("PROOF_INVALID")) throw error;
+      }
+    }
   }
 }
 

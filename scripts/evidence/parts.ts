@@ -149,8 +149,8 @@ export const PARTS: Part[] = [
       {
         what: "writes to the bucket that failed",
         pattern: /^unreliable bucket: .* (\d+) writes failed/gm,
-        least: 100,
-        least_quick: 3,
+        least: 10,
+        least_quick: 1,
       },
       { what: "appends made again", pattern: /^retried appends: (\d+) made again/gm, least: 1_000, least_quick: 1_000 },
     ],

@@ -54,7 +54,7 @@ fn grow(choice: usize, steps: &[u8]) {
     let mut leaves: Vec<Hash> = Vec::new();
     let (mut edge, mut frontier) = (Edge::new(0, &[]).unwrap(), Frontier::default());
     let mut sizes = Vec::new();
-    for step in steps.iter().take(12) {
+    for step in steps.iter().take(6) {
         let fresh: Vec<Hash> = (0..*step).map(|at| [at ^ u8::try_from(leaves.len() % 251).unwrap(); 32]).collect();
         let written = edge.append(&fresh).unwrap();
         assert!(fresh.is_empty() == written.is_empty());
