@@ -454,3 +454,22 @@ describe("the command", () => {
     expect((await talos("erase", other.did, "--id", erasure.id)).code).toBe(2);
   });
 });
+
+describe("without a key to keep anything under", () => {
+  it("a tool whose policy keeps is refused by name before anything is sent; others go on, and keep no salt", async () => {
+    await scene.talos.stop();
+    const { values: _, ...purposes } = scene.talos.keysets.purposes;
+    await scene.restart({ keysets: { ...scene.talos.keysets, purposes } });
+    const received = upstream.received.length;
+    const body = rpc("tools/call", { name: "act", arguments: { answer: "x" } }, 1);
+    const request = { aud: scene.aud, path: "/mcp/keeper", headers: MCP_HEADERS, body };
+    const refused = await send(signed(scene.agent, scene.chain, request));
+    expect(await refused.text()).toContain("config.incomplete");
+    expect(refused.status).toBe(503);
+    expect(upstream.received.length).toBe(received);
+    const id = await call("pass", { answer: "x" });
+    expect(upstream.received.length).toBe(received + 1);
+    expect((await valuesOf(id)).values[0]).toMatchObject({ state: "pending" });
+    expect(await scene.talos.sql("AuditLog", "default", "SELECT * FROM salt_outbox")).toEqual([]);
+  });
+});
