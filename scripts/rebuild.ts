@@ -13,6 +13,7 @@ import { leafHash } from "@talos/core";
 import * as log from "@talos/core/log";
 import { Client } from "@talos/sdk";
 import { loadKey } from "@talos/sdk/node";
+import { unwitnessed } from "../sdk/monitor/follow.ts";
 import { rowsOf } from "../workers/audit/row.ts";
 import { project } from "../workers/db/audit-cursor.ts";
 import { type Reached, reach } from "./neon/reach.ts";
@@ -69,6 +70,9 @@ async function reset(reached: Reached): Promise<void> {
 
 async function fill(reached: Reached, options: RebuildOptions): Promise<{ written: number; size: number }> {
   const { audit, aud } = options.client;
+  // Numbers of events are indices of a tree only in a log of one tree; anything else must not be guessed.
+  if (((await audit.log()).epochs ?? []).length > 1)
+    throw new Error("a log of several trees: let the Worker project it");
   const tenant = new URL(aud).pathname.split("/")[2]!;
   const read = tiles((path) => audit.tile(path));
   let written = 0;
@@ -95,7 +99,9 @@ async function verifiedHead({ client, policy }: RebuildOptions): Promise<log.Hea
   const under = policy ?? (await client.audit.log()).policy;
   if (under === undefined) return { size: 0, root: new Uint8Array(0) }; // nothing was ever sealed
   const utf8 = new TextEncoder();
-  return log.verifyCheckpoint({ note: utf8.encode(await client.audit.checkpoint()), policy: utf8.encode(under) });
+  // The log's own key signs its heads; witnesses sign the meta-log's.
+  const alone = unwitnessed(utf8.encode(under));
+  return log.verifyCheckpoint({ note: utf8.encode(await client.audit.checkpoint()), policy: alone });
 }
 
 /** The rest of the bundle that `at` stands in, each entry proved to be in the head. */

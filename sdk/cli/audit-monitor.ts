@@ -4,7 +4,7 @@ import type { Client } from "../client.ts";
 import { ClientError, GatewayError, readBounded, toError } from "../errors.ts";
 import { ALARMS, type Alarm, EVIDENCE } from "../monitor/alarm.ts";
 import type { LogReader } from "../monitor/follow.ts";
-import { type MonitorArgs, monitorRound, type Round } from "../monitor/monitor.ts";
+import { type MonitorArgs, type MonitorState, monitorRound, type Round } from "../monitor/monitor.ts";
 import { readState, writeState } from "../monitor/state.ts";
 import { verifyPromise } from "../record.ts";
 import { readBytes } from "./audit-verify.ts";
@@ -72,6 +72,7 @@ export const monitor: Command = {
       const args = { policy, stale_ms, promises, ...(meta ? { meta: { read: meta } } : {}) };
       const round = await rounds(
         client,
+        state,
         args,
         (all) => monitorRound(state, all),
         () => writeState(memory, state),
@@ -93,6 +94,7 @@ type Fixed = Omit<MonitorArgs, "tenant" | "now_ms">;
 /** Rounds until everything that is published was hashed; what held is written down after each. */
 async function rounds(
   client: Client | undefined,
+  state: MonitorState,
   fixed: Fixed,
   run: (args: MonitorArgs) => Promise<Round>,
   save: () => void,
@@ -101,7 +103,7 @@ async function rounds(
   for (let count = 0; round.more && round.alarms.length === 0 && count < CATCH_UP; count += 1) {
     let tenant: MonitorArgs["tenant"];
     try {
-      tenant = client && (await tenantOf(client));
+      tenant = client && (await tenantOf(client, state));
     } catch (error) {
       if (!(error instanceof GatewayError || error instanceof ClientError)) throw error;
       const rest = await run({ ...fixed, now_ms: Date.now() });
@@ -138,15 +140,29 @@ function hasCapability(context: Context, values: Values): boolean {
   return context.path("cap", "TALOS_CAP", "agent.cap") !== null || text(values, "cap") !== undefined;
 }
 
-async function tenantOf(client: Client): Promise<MonitorArgs["tenant"]> {
-  const response = await client.fetch(`${client.aud}/audit/log`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (!response.ok) throw await toError(response);
-  const checked = validate("audit/log", await response.json());
-  if (!checked.ok) throw new ClientError("client.answer_invalid", checked.errors[0]);
-  const facts = checked.value;
-  if (facts.origin === undefined) return undefined; // nothing was ever sealed
-  const read: LogReader = (path) => get(`${client.aud}/audit/${path}`, client.fetch);
-  return { read, origin: facts.origin, appended: facts.appended };
+/** The tree to look at: the one that was followed until it is over and wholly hashed, then the next. */
+async function tenantOf(client: Client, { tenant }: MonitorState): Promise<MonitorArgs["tenant"]> {
+  const { origin, appended, epochs = [] } = await client.audit.log();
+  if (origin === undefined) return undefined; // nothing was ever sealed
+  const read = (tree: string): LogReader => {
+    const query = epochs.length > 1 ? `?origin=${encodeURIComponent(tree)}` : "";
+    return (path) => get(`${client.aud}/audit/${path}${query}`, client.fetch);
+  };
+  let at = tenant ? epochs.findIndex((epoch) => epoch.origin === tenant.origin) : 0;
+  // A tree that the log does not name any more: it is asked for by its name all the same.
+  if (at < 0 && tenant && epochs.length > 0) return { read: read(tenant.origin), origin: tenant.origin };
+  if (at + 1 < epochs.length && tenant && tenant.hashed.size === epochs[at]!.size) at += 1;
+  const epoch = epochs[at];
+  if (epoch === undefined) return { read: read(origin), origin, appended };
+  const over = at + 1 < epochs.length;
+  const { first_seq, size } = epoch;
+  return {
+    read: read(epoch.origin),
+    origin: epoch.origin,
+    first_seq,
+    over,
+    appended: over ? size : appended - first_seq,
+  };
 }
 
 function metaReader(values: Values, aud: string | undefined): LogReader | undefined {
@@ -160,7 +176,7 @@ function metaReader(values: Values, aud: string | undefined): LogReader | undefi
 /** @returns null where there is no such file, or no checkpoint yet (409) @throws when it cannot be read */
 async function get(url: string, fetcher: typeof fetch): Promise<Uint8Array | null> {
   const response = await fetcher(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: "manual" });
-  if (response.status === 404 || (response.status === 409 && url.endsWith("/checkpoint"))) {
+  if (response.status === 404 || (response.status === 409 && new URL(url).pathname.endsWith("/checkpoint"))) {
     await response.body?.cancel();
     return null;
   }

@@ -311,6 +311,29 @@ it("promises: kept, late, broken", async () => {
   expect(await names({ promises: [kept, open] })).toEqual([`broken ${ORIGIN}`]);
 });
 
+it("a rotated log: the old tree to its end, then the new one, whose key the policy must list", async () => {
+  grow(5);
+  await round();
+  const next = signer("talos.example/log/BBBBBBBBBBBBBBBBBBBBBB");
+  const second = new Published("talos.example/log/BBBBBBBBBBBBBBBBBBBBBB", [next]);
+  second.append(entriesOf(5, 3));
+  const look = () =>
+    monitorRound(state, {
+      policy,
+      tenant: { read: second.read, origin: second.origin, first_seq: 5, appended: 3 },
+      promises: [],
+      stale_ms: STALE,
+      now_ms: NOW,
+    });
+  expect((await look()).alarms).toMatchObject([{ alarm: "invalid", detail: "log.origin_unknown" }]);
+  expect(state.tenant?.origin).toBe(ORIGIN); // not left for a tree that nobody vouches for
+  policy = utf8(`log ${next.vkey}\n${new TextDecoder().decode(policy)}`);
+  expect(await look()).toMatchObject({ alarms: [], more: false, tenant: 3 });
+  expect(state.past).toMatchObject([{ origin: ORIGIN, head: { size: 5 } }]);
+  const older = Published.of(tenant, tenant.entries.slice(0, 4));
+  expect(await names({ tenant: older, meta: null })).toEqual([`rollback ${ORIGIN}`]); // the old tree is not forgotten
+});
+
 it("unreachable is a condition: what was known stays, and the other log is followed", async () => {
   grow(5);
   await round();

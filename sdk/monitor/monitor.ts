@@ -6,11 +6,14 @@ import { b64, extendsTo, type Followed, follow, type LogReader, newFollowed, unb
 /** Heads of the tenant's log that the meta-log held and that wait for the tenant's log to be read that far. */
 const WAITING_HEADS = 4_096;
 const EVIDENCE_KEPT = 16;
+const PAST_TREES = 16;
 
 /** All that a monitor remembers. JSON, versioned; it holds no secret. */
 export interface MonitorState {
   v: 1;
   tenant?: Followed;
+  /** Trees of the tenant's log that are over, each with its last head. */
+  past?: { origin: string; head: Followed["head"] }[];
   meta?: Followed;
   /** Heads of the tenant's log out of the meta-log: the newest that was found to agree, and those still to be checked. */
   vouched?: { size: number; root: string };
@@ -24,10 +27,22 @@ export interface MonitorState {
 
 export const newState = (): MonitorState => ({ v: 1, waiting: [], alarms: [] });
 
+/** One tree of the tenant's log (contracts/spec/audit.md#epochs). */
+export interface Tree {
+  read: LogReader;
+  origin: string;
+  /** number of its first event; default 0 */
+  first_seq?: number;
+  /** events of it that were appended, published or not */
+  appended?: number;
+  /** another tree follows: this one is followed to its end first */
+  over?: boolean;
+}
+
 export interface MonitorArgs {
   policy: Uint8Array;
   /** The tenant's log; a public monitor has none. */
-  tenant?: { read: LogReader; origin: string; appended?: number };
+  tenant?: Tree;
   meta?: { read: LogReader };
   promises?: AuditPromise[];
   /** How long nothing may be published while there is something to publish. */
@@ -73,33 +88,45 @@ export async function monitorRound(state: MonitorState, args: MonitorArgs): Prom
 async function tenantRound(
   state: MonitorState,
   args: MonitorArgs,
-  { read, origin, appended }: NonNullable<MonitorArgs["tenant"]>,
+  tree: Tree,
   round: Round,
   raise: (alarm: Alarm) => void,
 ): Promise<void> {
-  state.tenant ??= newFollowed(origin);
-  const log = state.tenant;
+  const { read, origin, appended } = tree;
+  const before = state.tenant?.origin === origin ? undefined : state.tenant;
+  // A tree that was followed before is held to its last head, whatever was shown in between.
+  const known = state.past?.find((one) => one.origin === origin)?.head;
+  const log = before || !state.tenant ? { ...newFollowed(origin), ...(known && { head: known }) } : state.tenant;
   const step = await follow(log, { read, policy: unwitnessed(args.policy), now_ms: args.now_ms });
+  if (before) {
+    // The policy lists the new tree's key under its name: nobody can send a monitor elsewhere without its owner.
+    state.past = [...(state.past ?? []), { origin: before.origin, head: before.head }].slice(-PAST_TREES);
+    state.waiting = [];
+    delete state.vouched;
+  }
+  state.tenant = log;
   round.tenant = log.head?.size ?? 0;
-  round.more ||= step !== null && !step.whole;
+  round.more ||= (step !== null && !step.whole) || tree.over === true;
   const behind = (appended ?? 0) > round.tenant;
   state.unpublished_ms = behind ? Math.max(state.unpublished_ms ?? args.now_ms, log.moved_ms) : undefined!;
   if (!behind) delete state.unpublished_ms;
   else if (args.now_ms - state.unpublished_ms > args.stale_ms) {
     raise({ alarm: "stale", log: origin, detail: `${appended} events appended, ${round.tenant} published` });
   }
-  for (const promise of args.promises ?? [])
-    await checkPromise(promise, round.tenant, { ...args, read, origin }, raise);
+  for (const promise of args.promises ?? []) await checkPromise(promise, round.tenant, args.now_ms, tree, raise);
 }
 
 /** A promise is kept when its leaf is at its place of a published head, in time. */
 async function checkPromise(
   promise: AuditPromise,
   size: number,
-  { now_ms, read, origin }: { now_ms: number; read: LogReader; origin: string },
+  now_ms: number,
+  { read, origin, first_seq = 0, over }: Tree,
   raise: (alarm: Alarm) => void,
 ): Promise<void> {
-  const { event_id, seq } = promise;
+  const { event_id } = promise;
+  const seq = promise.seq - first_seq; // its index in this tree
+  if (seq < 0 || (over && seq >= size)) return; // another tree's
   if (seq >= size) {
     const due = promise.time_ms + promise.max_delay_seconds * 1_000;
     const late = Math.floor((now_ms - due) / 1_000);
@@ -112,7 +139,7 @@ async function checkPromise(
   const leaf = bytes && b64(bundleLeaves(bytes).subarray(place, place + HASH_BYTES));
   const promised = promise.leaf.replaceAll("-", "+").replaceAll("_", "/");
   if (leaf?.replaceAll("=", "") !== promised) {
-    raise({ alarm: "broken", log: origin, detail: `event ${event_id} is not at ${seq}` });
+    raise({ alarm: "broken", log: origin, detail: `event ${event_id} is not at ${promise.seq}` });
   }
 }
 
