@@ -173,7 +173,8 @@ export class LogReads {
 
   #tree(origin: string | undefined): Epoch | undefined {
     const { epochs } = this.#ports;
-    return origin === undefined ? epochs.current : epochs.named(origin);
+    // Between the seal of a new tree and its first head it is the old one that can be read.
+    return origin === undefined ? epochs.at(Math.max(0, epochs.published() - 1)) : epochs.named(origin);
   }
 }
 

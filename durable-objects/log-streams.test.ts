@@ -19,7 +19,7 @@ beforeEach(() => {
   vi.useFakeTimers({ now: 1_000_000 });
   [size, reads] = [10, 0];
   streams = new LogStreams({
-    read(from, most) {
+    async read(from, most) {
       reads += 1;
       return Array.from({ length: Math.max(0, Math.min(most, size - from)) }, (_, i) => row(from + i));
     },

@@ -58,6 +58,11 @@ export class MetaHeads implements EntrySource {
     return this.#one("origin = ? AND size > ? ORDER BY size LIMIT 1", origin, index);
   }
 
+  /** Leaves of a log's newest head among the first `end` ones; 0 where it has none there. */
+  within(origin: string, end: number): number {
+    return this.#one("origin = ? AND leaf < ? ORDER BY size DESC LIMIT 1", origin, end)?.size ?? 0;
+  }
+
   /** Heads from a leaf on, at most `most`. */
   page(from: number, most: number): HeadRow[] {
     return this.#all("leaf >= ? ORDER BY leaf LIMIT ?", from, most);

@@ -192,6 +192,12 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
     return published === undefined ? null : { size: published.size, note: published.note };
   }
 
+  /** Leaves of the newest head of a log that met the quorum here; 0 where none has. */
+  reached(origin: string): number {
+    const cosigned = this.#cosigner.cosigned();
+    return cosigned === undefined ? 0 : this.#heads.within(origin, cosigned.size);
+  }
+
   /** The head that anybody is shown; null before the first. */
   checkpoint(): string | null {
     return this.#cosigner.cosigned()?.note ?? this.#tree.published()?.note ?? null;

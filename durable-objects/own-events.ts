@@ -3,15 +3,8 @@
  * Their ids follow from what they are about, so that none is written twice. Source: contracts/spec/audit.md#order, #append.
  */
 import type { AuditEventV2 } from "@talos/contracts";
-import { CORE_HASH, eventHash, jcs, leafHash, type SealedEvent, sha256, uuidv7 } from "@talos/core";
-
-const utf8 = new TextEncoder();
-
-/** An id with the time of the other and random bits that it determines. */
-function derivedId(purpose: string, id: string): string {
-  const ms = Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
-  return uuidv7(ms, sha256(utf8.encode(`${purpose} ${id}`)).slice(0, 10));
-}
+import { CORE_HASH, eventHash, jcs, leafHash, type SealedEvent } from "@talos/core";
+import { derivedId } from "./derived-id.ts";
 
 /** Id of the event that closes an intent whose outcome nobody recorded. */
 export const closingId = (intent: string): string => derivedId("talos-unknown-1", intent);

@@ -26,7 +26,7 @@ export function demoPolicy(args: {
   };
 }
 
-/** What the newcomer's agent (`.talos/agent.cap`) may do: nearly all of the everything server, and read the record. */
+/** What the newcomer's agent (`.talos/agent.cap`) may do: nearly all of the everything server, read the record, and add to it. */
 export const AGENT_GRANTS: readonly GrantInit[] = [
   ...["echo", "get-annotated-message", "get-resource-links", "get-structured-content", "get-sum", "get-tiny-image"].map(
     (name): GrantInit => ({ tool: `everything/${name}`, classes: ["read"] }),
@@ -36,6 +36,7 @@ export const AGENT_GRANTS: readonly GrantInit[] = [
   ),
   { tool: "everything/@prompt/simple-prompt", classes: ["read"], actions: ["get"] },
   { tool: "everything/@resource", classes: ["read"], actions: ["read"] },
+  { tool: "talos/audit.append", classes: ["write"], actions: ["write"] },
   { tool: "talos/audit.events", classes: ["read"], actions: ["read"] },
   { tool: "talos/health.ready", classes: ["read"], actions: ["read"] },
 ];

@@ -13,6 +13,7 @@ import {
 } from "@talos/contracts";
 import { jcs } from "@talos/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { alarmId, closingId } from "../../durable-objects/own-events.ts";
 import { finalOutcomeId } from "../../workers/gateway/mcp/outcome.ts";
 import { grant, newUuid, person, publish, root, send, signed } from "../fixtures.ts";
 import { promised, publishedKeys } from "../support/signatures.ts";
@@ -107,6 +108,7 @@ describe("events of a tenant's services", () => {
     const stolen = await post({ events: [fresh, mine] }, other, otherChain);
     expect(stolen.status).toBe(409);
     expect(await read(fresh.event_id)).toBeUndefined();
+    expect((await read(alarmId(mine.event_id)))!.event).toMatchObject({ outcome: "denied" }); // and it is told of
   });
 
   it("that are not of their shape: 400, and nothing of the batch", async () => {
@@ -174,7 +176,8 @@ describe("events of a tenant's services", () => {
     const called = await world.call("read_file", { path: "/desk/x" });
     const intent = called.headers.get("talos-intent")!;
     await refused({ events: [entry({ kind: "outcome", correlation: intent })] }, 400, "contract.invalid");
-    await refused({ events: [entry({ event_id: finalOutcomeId(newUuid()) })] }, 400, "contract.invalid");
+    for (const id of [finalOutcomeId(newUuid()), closingId(newUuid()), alarmId(newUuid())])
+      await refused({ events: [entry({ event_id: id })] }, 400, "contract.invalid");
   });
 
   it("need their own grant, and reach their own tenant alone", async () => {

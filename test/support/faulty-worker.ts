@@ -17,6 +17,7 @@ import app from "../../workers/index.ts";
 
 export { Courier, Projector } from "../../workers/index.ts";
 export { SubjectVault } from "../../durable-objects/subject-vault.ts";
+export { Anchors } from "../../durable-objects/anchors.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 
 interface Control {
@@ -111,6 +112,11 @@ export class TenantHead extends RealHead {
 export class AuditLog extends RealLog {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, current(env));
+  }
+  /** A tree is as large as a test wants: nobody appends 2^26 events. */
+  protected override bounds() {
+    const { TALOS_TEST_TREE_ENTRIES: entries } = this.env as { TALOS_TEST_TREE_ENTRIES?: string };
+    return { ...super.bounds(), ...(entries === undefined ? {} : { entries: Number(entries) }) };
   }
   override append(ask: AppendAsk): Promise<Appended> {
     const events = offeredBy(ask)!;

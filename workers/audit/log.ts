@@ -10,7 +10,7 @@ import { withinMs } from "../../durable-objects/deadline.ts";
 import type { LogEpoch } from "../../durable-objects/types.ts";
 import type { Consistency } from "../../durable-objects/log-reads.ts";
 import { keysetsOf } from "../../durable-objects/keysets.ts";
-import { headKeys, metaKeys, metaOrigin } from "../../durable-objects/meta-key.ts";
+import { headKeys, META, metaKeys, metaOrigin } from "../../durable-objects/meta-key.ts";
 import { logHost } from "../../durable-objects/publisher.ts";
 import { metaPolicy, witnessPolicy } from "../../durable-objects/witness-policy.ts";
 import { PublicError } from "../shared/errors.ts";
@@ -67,13 +67,25 @@ async function facts(c: AppContext): Promise<AuditLogFacts> {
   if (origin === undefined) return { keys: [], ...sizes };
   const keysets = keysetsOf(c.env, c.get("now_ms"));
   // Every head key of the deployment under the log's origin: a head of before a rotation verifies too.
-  // And what signed the heads of trees that are over: proofs in them stand.
   const epochs = await asked(async (): Promise<LogEpoch[]> => stub(c).log());
-  const old = epochs.slice(0, -1).flatMap(({ keys }) => keys);
   const keys = headKeys(keysets, origin);
   const meta = await metaKeys(keysets, metaOrigin(logHost(c.env.TALOS_ORIGIN)));
-  const policy = metaPolicy([...keys, ...old.slice(-LIMITS.log_epochs), ...meta], witnessPolicy(c.env.TALOS_WITNESSES));
-  return { origin, keys, ...sizes, policy, epochs: epochs.slice(-LIMITS.log_epochs) };
+  // Of the newest tree alone: a policy takes no key under two names. Those of trees that are over are made of their `keys`.
+  const witnesses = witnessPolicy(c.env.TALOS_WITNESSES);
+  const policy = metaPolicy([...keys, ...meta], witnesses);
+  const witnessed = witnesses.witnesses.length === 0 ? undefined : await witnessedOf(c, origin);
+  const vouched = witnessed === undefined ? {} : { witnessed };
+  return { origin, keys, ...sizes, ...vouched, policy, epochs: epochs.slice(-LIMITS.log_epochs) };
+}
+
+/** Leaves of the tree's newest witnessed head; undefined while the meta-log cannot be asked, which costs no other fact. */
+async function witnessedOf(c: AppContext, origin: string): Promise<number | undefined> {
+  try {
+    return await asked(async (): Promise<number> => c.env.META_LOG!.getByName(META).reached(origin));
+  } catch (error) {
+    c.get("log")("warn", "audit.meta_unavailable", { error });
+    return undefined;
+  }
 }
 
 /** The log knows its newest head; without it the bucket does. */
@@ -114,7 +126,11 @@ export async function tileOf(c: AppContext, path: string, origin?: string): Prom
   const { level, width } = parseTile(path);
   const partial = width < TILE_WIDTH;
   // A log that was rotated has a folder for each of its trees; while it cannot be asked, the first one's is the likely one.
-  const folder = (await asked(() => stub(c).folder(origin)).catch(() => null)) ?? c.get("tenant");
+  const folder = await asked(async (): Promise<string | null> => stub(c).folder(origin)).catch((error: unknown) => {
+    if (origin !== undefined) throw error;
+    return c.get("tenant");
+  });
+  if (folder === null) return null;
   const found = await fromBucket(c, `${partial ? "p" : "f"}/${folder}/${path}`);
   if (found !== null) return found;
   const own = await asked(() => stub(c).tile(path, origin));

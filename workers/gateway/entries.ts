@@ -6,13 +6,13 @@
  */
 import { type AppendReceipt, type AuditEntry, type AuditEventV2, LIMITS, TalosError, validate } from "@talos/contracts";
 import { jcs, sha256 } from "@talos/core";
+import { isDerivedId } from "../../durable-objects/derived-id.ts";
 import type { LoggedEvent } from "../../durable-objects/types.ts";
 import { PublicError } from "../shared/errors.ts";
 import type { AppContext } from "../shared/ports.ts";
 import { evaluationOf } from "./authorize.ts";
 import { within } from "./deadline.ts";
 import { type Draft, envelope, evidenceOf, principalOf } from "./events.ts";
-import { isFinalOutcomeId } from "./mcp/outcome.ts";
 import { append, type Entry, entryOf } from "./record.ts";
 
 const SURFACE = "audit.events.append";
@@ -32,11 +32,11 @@ export async function appendEntries(c: AppContext): Promise<Response> {
       ...(round === 0 ? spokenOf(entries) : []),
     ]);
     if (round === 0) checkCorrelations(c, entries, known);
-    const fresh = missing.filter((entry) => {
+    const fresh = missing.filter(({ event_id }) => known[event_id] === undefined);
+    for (const entry of missing) {
       const there = known[entry.event_id];
-      if (there !== undefined) receipts.set(entry.event_id, repeated(c, entry, there));
-      return there === undefined;
-    });
+      if (there !== undefined) receipts.set(entry.event_id, await repeated(c, entry, there));
+    }
     if (fresh.length === 0) continue;
     try {
       const { promises, seqs } = await append(evaluationOf(c).asker, fresh, fresh.length);
@@ -82,8 +82,8 @@ function checkEntry(entry: AuditEntry, nowMs: number): void {
   const { audit_append_past_seconds: past, audit_append_ahead_seconds: ahead } = LIMITS;
   const wrong = !(atMs >= nowMs - past * 1_000 && atMs <= nowMs + ahead * 1_000)
     ? "a time out of bounds"
-    : isFinalOutcomeId(event_id)
-      ? "an id as our own outcomes have" // it would keep the outcome of a call out of the record
+    : isDerivedId(event_id)
+      ? "an id as those have that follow from others"
       : kind === "intent" && correlation !== undefined && correlation !== event_id
         ? "an intent's correlation is its own id"
         : event_hash !== undefined && hashOf(entry) !== event_hash
@@ -144,11 +144,16 @@ function isOwn(c: AppContext, { body }: LoggedEvent): boolean {
 }
 
 /** The receipt of what is there already. @throws `audit.event_conflict` */
-function repeated(c: AppContext, entry: Entry, there: LoggedEvent): AppendReceipt {
+async function repeated(c: AppContext, entry: Entry, there: LoggedEvent): Promise<AppendReceipt> {
   const { event_id } = entry;
-  if (!isOwn(c, there) || said(entry.body) !== said(there.body))
-    throw new PublicError("audit.event_conflict", { event_id });
-  return { event_id, seq: there.seq, ...(there.promise === undefined ? {} : { promise: there.promise }) };
+  if (isOwn(c, there) && said(entry.body) === said(there.body))
+    return { event_id, seq: there.seq, ...(there.promise === undefined ? {} : { promise: there.promise }) };
+  try {
+    await append(evaluationOf(c).asker, [entry], 0); // refused, and told of in the record: somebody said something else
+  } catch (error) {
+    if (!(error instanceof TalosError) || error.code !== "audit.event_conflict") throw error;
+  }
+  throw new PublicError("audit.event_conflict", { event_id });
 }
 
 const STAMPED = new Set<string>([

@@ -4,8 +4,9 @@
  * Source: contracts/spec/audit.md#order, #commitments.
  */
 import { LIMITS, TalosError } from "@talos/contracts";
-import { commitment, jcs, type RequestFacts, sha256, uuidv7 } from "@talos/core";
+import { commitment, jcs, type RequestFacts } from "@talos/core";
 import type { ValueName } from "../../../durable-objects/vault-types.ts";
+import { derivedId } from "../../../durable-objects/derived-id.ts";
 import { named } from "../../shared/errors.ts";
 import type { AppContext } from "../../shared/ports.ts";
 import { newId, randomBytes } from "../../shared/request.ts";
@@ -20,21 +21,8 @@ const encoder = new TextEncoder();
 /** An object that was moved or restarted answers again within this. */
 const SECOND_TRY_MS = 100;
 
-/** What final outcomes' ids have behind the time: whoever else chooses ids may not choose one of these. */
-const FINAL = [0xff, 0xff, 0xff, 0xff];
-const FINAL_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7fff-bfff-[0-9a-f]{12}$/;
-
-/**
- * Id of the one final outcome of an intent: the same time, a mark, and 48 bits that the intent's id determines. Anyone who
- * knows the intent knows this id; the mark keeps it out of the hands of those who append events of their own.
- */
-export function finalOutcomeId(intent: string): string {
-  const ms = Number.parseInt(intent.replaceAll("-", "").slice(0, 12), 16);
-  const bits = sha256(encoder.encode(`talos-outcome-1 ${intent}`)).slice(0, 6);
-  return uuidv7(ms, Uint8Array.from([...FINAL, ...bits]));
-}
-
-export const isFinalOutcomeId = (id: string): boolean => FINAL_ID.test(id);
+/** Id of the one final outcome of an intent. */
+export const finalOutcomeId = (intent: string): string => derivedId("talos-outcome-1", intent);
 
 /** What is committed to, and kept: a value's canonical form, or its bytes where it has none. */
 export function committedBytes(text: string): Uint8Array {
