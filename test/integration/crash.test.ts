@@ -48,6 +48,7 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
   let publishing: Publishing;
   let keys: Keys;
   let ledger: Ledger;
+  let rows: Awaited<ReturnType<typeof readProjection>>;
   const heads = new Heads();
 
   beforeAll(async () => {
@@ -84,9 +85,14 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
     load.resume();
     await pause(300);
     await load.stop();
-    await projected(scene.talos);
-    await heads.whole(scene.talos);
-    ledger = await readLedger(scene.talos);
+    // The log itself goes on: it closes intents whose Worker died. What is compared is one moment of it.
+    for (let left = 10; left > 0; left -= 1) {
+      await projected(scene.talos);
+      await heads.whole(scene.talos);
+      ledger = await readLedger(scene.talos);
+      rows = await readProjection(scene.database);
+      if (Math.max(...heads.seen.keys()) === ledger.leaves.length && rows.length === ledger.leaves.length) break;
+    }
   }, KILLS * HUNG_MS);
 
   afterAll(() => scene?.stop());
@@ -170,13 +176,18 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
   it("gives the same promise, byte for byte, to whoever appends again", async () => {
     expect(appender.differing).toEqual([]);
     const seen = load.shots.flatMap(({ promise }) => (promise === undefined ? [] : [promise]));
-    const before = await scene.talos.log().status();
     for (let at = 0; at < seen.length; at += 100) {
       const some = seen.slice(at, at + 100);
       const events = some.map((jws) => appendable(ledger.byId.get(promised(jws, keys).event_id)!));
-      expect(await scene.talos.log().append({ events })).toMatchObject({ ok: true, promises: some });
+      // A connection that was kept may be closed by now; whoever gets no answer asks again.
+      const append = () => scene.talos.log().append({ events });
+      expect(await append().catch(append)).toMatchObject({ ok: true, promises: some });
     }
-    expect((await scene.talos.log().status()).next_seq).toBe(before.next_seq);
+    const { leaves } = await readLedger(scene.talos);
+    expect(leaves.slice(0, ledger.leaves.length)).toEqual(ledger.leaves);
+    for (const { event } of leaves.slice(ledger.leaves.length)) {
+      expect(event).toMatchObject({ kind: "outcome", effect: { state: "unknown" } });
+    }
   });
 
   it("put every policy in force once, in order, though it died in the middle of it", async () => {
@@ -195,6 +206,6 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
   });
 
   it("has exactly this log in Postgres", async () => {
-    expect(await readProjection(scene.database)).toEqual(asProjected(ledger));
+    expect(rows).toEqual(asProjected(ledger));
   });
 });
