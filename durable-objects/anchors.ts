@@ -43,6 +43,7 @@ export class Anchors extends DurableObject<Env> implements AnchorsPort {
   }
 
   async covering(metaSize: number): Promise<Anchored | null> {
+    await this.poke(); // a runtime without the Worker's clock, as in development, has no other first word
     return this.#store.covering(metaSize) ?? null;
   }
 
@@ -54,6 +55,7 @@ export class Anchors extends DurableObject<Env> implements AnchorsPort {
   }
 
   async status(): Promise<AnchorsStatus> {
+    await this.poke();
     const kind = this.#kind();
     const { failures, code, refused_size } = this.#store.run();
     const newest = this.#store.newest();
