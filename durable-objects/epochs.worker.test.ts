@@ -157,6 +157,12 @@ describe("a log that has grown large", () => {
       await log.flush();
     }
     expect(await log.status()).toMatchObject({ sealed_size: 501, published_size: 200, forked: false });
+    // Only the new tree's files could be written: its head would stand before the old one's last.
+    const half = (...args: Parameters<R2Bucket["put"]>) =>
+      args[0].includes("@") ? env.AUDIT_TILES.put(...args) : dead();
+    await bind({ AUDIT_TILES: { get: (key: string) => env.AUDIT_TILES.get(key), put: half } });
+    await log.flush();
+    expect(await env.AUDIT_TILES.head(`c/${name}/@351/checkpoint`)).toBeNull();
     const heads: string[] = [];
     const put = (...args: Parameters<R2Bucket["put"]>) => {
       if (args[0].startsWith("c/")) heads.push(args[0]);
