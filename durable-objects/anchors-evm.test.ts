@@ -140,7 +140,7 @@ describe.skipIf(anvilBinary() === undefined)("anchors on an EVM chain (skipped b
     await chain.client.revert({ id: before });
     expect(await logs()).toHaveLength(0);
     await chain.client.sendUnsignedTransaction({ from: privateKeyToAccount(ANVIL_KEYS[2]).address, value: 1n });
-    await mine();
+    await chain.client.mine({ blocks: 4 });
     await publisher.drive(done(publisher, 4), mine);
     const kept = await publisher.object.covering(4);
     expect(kept!.block!.hash).not.toBe(one!.block_hash);

@@ -10,11 +10,6 @@ export const anchors: Area[] = [
       swap("a contract of other code", "if («bytesToHex(keccak256(code)) !== REGISTRY_CODE_HASH»)", "false"),
       swap("what the registry has already", "held.size === BigInt(flight.size) && held.digest === digest", "false"),
       swap(
-        "what the registry would refuse is not sent",
-        "if («!(error instanceof NodeRefusal)») throw error;\n      const name",
-        "true",
-      ),
-      swap(
         "what is signed is a row",
         "this.#store.addSent({ n, ...signed, max_fee: String(max_fee), tip: String(tip), sent_ms: nowMs });",
         "",
