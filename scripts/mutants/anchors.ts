@@ -26,7 +26,6 @@ export const anchors: Area[] = [
         "if («(await this.#node.nonce(this.#signer.address)) > flight.nonce»)",
         "false",
       ),
-      swap("a block that is gone", "if (block.hash !== block_hash) return this.#lost(flight);", ""),
       swap("blocks on top", "block_number + this.#settings.confirmations", "block_number"),
       swap("evidence is verified", "const { time_seconds } = verifyEvm(anchor, ask);", "const time_seconds = 0;"),
     ],
