@@ -1,5 +1,6 @@
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
+import { FILES } from "./demo/proof.ts";
 import { playScenario } from "./demo/scenario.ts";
 import { startStack } from "./dev/stack.ts";
 
@@ -61,12 +62,14 @@ async function main(): Promise<number> {
 
 function whereToLook({ origin, aud, dir }: { origin: string; aud: string; dir: string }, database: string): string {
   const here = relative(process.cwd(), dir) || dir;
+  const [proof, policy] = [join(here, FILES.bundle), join(here, FILES.policy)];
   return `Talos serves at ${origin} until Ctrl-C. In another terminal, try:
 
   npx talos tools everything
   npx talos call everything/echo '{"message":"hello"}'
   npx talos call everything/get-env               # refused, and says why
   npx talos audit tail                            # what just happened
+  npx talos audit verify ${proof} --policy ${policy}   # the last call's proof, offline
   npx talos cap inspect                           # what you may do
   npm run demo                                    # the scenario again
 

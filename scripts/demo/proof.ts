@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GatewayError, type Client, type ProofLevel } from "@talos/sdk";
 import { type Proved, type Trust, verifyBundle } from "@talos/core/verify";
+import { askNode } from "../../sdk/verifier/trust.ts";
 import { eventually, expect } from "./steps.ts";
 
 /** Publication takes seconds, cosignatures some more, an anchor an interval and its confirmations; the rest is patience. */
@@ -13,12 +14,6 @@ const WITNESSED_WITHIN_MS = 60_000;
 const ANCHORED_WITHIN_MS = 120_000;
 
 export const FILES = { bundle: "last-call.proof.json", policy: "last-call.policy.txt" };
-
-export interface Verified {
-  proved: Proved;
-  /** the block that the node said, when there is a chain */
-  block?: { number: number; hash: string };
-}
 
 /**
  * @param args.rpc a node of the chain that the gateway anchors on; without one the witnesses are what is asked for
@@ -29,7 +24,7 @@ export async function verifiedProof(args: {
   event_id: string;
   rpc?: string | undefined;
   dir?: string | undefined;
-}): Promise<Verified> {
+}): Promise<Proved> {
   const { client, event_id, rpc, dir } = args;
   const level: ProofLevel = rpc === undefined ? "witnessed" : "anchored";
   const bundle = await eventually(() => proofOf(client, event_id, level), {
@@ -44,17 +39,11 @@ export async function verifiedProof(args: {
     writeFileSync(join(dir, FILES.policy), policy);
   }
   const texts = { file: new TextEncoder().encode(bundle), policy: new TextEncoder().encode(policy) };
-  if (rpc === undefined) return { proved: await verified(texts, {}) };
-  // What block the anchor names is read without trust; what its hash is, the node says.
+  if (rpc === undefined) return verified(texts, {});
+  // Which block the anchor names is read without trust; what its hash is, the node says.
   const named = await verified(texts, {});
-  const evm = named.anchors.find((anchor) => anchor.kind === "evm");
-  expect(evm !== undefined, "no anchor on the chain");
-  const hash = await blockHash(rpc, evm.block_number);
-  const trust: Trust = {
-    blocks: [{ chain_id: evm.chain_id, number: evm.block_number, hash }],
-    require: ["evm"],
-  };
-  return { proved: await verified(texts, trust), block: { number: evm.block_number, hash } };
+  const blocks = await askNode(rpc, named.anchors);
+  return verified(texts, { blocks, require: ["evm"] });
 }
 
 async function verified(texts: { file: Uint8Array; policy: Uint8Array }, trust: Trust): Promise<Proved> {
@@ -72,15 +61,4 @@ async function proofOf(client: Client, event_id: string, level: ProofLevel): Pro
     if (error instanceof GatewayError && early.includes(error.problem.code)) return null;
     throw error;
   }
-}
-
-async function blockHash(rpc: string, number: number): Promise<string> {
-  const body = JSON.stringify({
-    ...{ jsonrpc: "2.0", id: 1, method: "eth_getBlockByNumber" },
-    params: [`0x${number.toString(16)}`, false],
-  });
-  const response = await fetch(rpc, { method: "POST", headers: { "content-type": "application/json" }, body });
-  const { result } = (await response.json()) as { result?: { hash?: string } | null };
-  expect(typeof result?.hash === "string", `the node has no block ${number}`);
-  return result.hash;
 }

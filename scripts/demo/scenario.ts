@@ -284,18 +284,15 @@ class Play {
     const last = this.#records.at(-1);
     expect(last, "no call was recorded: an earlier step failed");
     const { event_id } = last.event;
-    const { proved, block } = await verifiedProof({
-      client: this.#reader(),
-      event_id,
-      rpc: this.#rpc,
-      dir: this.#dir,
-    });
-    const { event, log, meta } = proved;
+    const asked = { client: this.#reader(), event_id, rpc: this.#rpc, dir: this.#dir };
+    const { event, log, meta, anchors } = await verifiedProof(asked);
     expect(JSON.parse(event).event_id === event_id, "it is the proof of another event");
     expect(meta !== undefined && meta.witnesses.length > 1, "no two witnesses vouch for it");
     const names = meta.witnesses.map(({ name }) => name).join(" and ");
-    const where = block === undefined ? "no chain here" : `block ${block.number} of the local chain, ${block.hash}`;
-    return `event ${log.index} of ${log.size}; cosigned by ${names}; anchored: ${where}`;
+    const block = anchors.find((anchor) => anchor.kind === "evm" && anchor.status === "verified");
+    const anchored =
+      block?.kind === "evm" ? `anchored in block ${block.block_number} of the local chain` : "no chain here";
+    return `event ${log.index} of ${log.size}; cosigned by ${names}; ${anchored}`;
   }
 }
 

@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client as McpClient } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { createFetch, type GrantInit, issueCapability, Key, narrowCapability } from "@talos/sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { FILES } from "../../scripts/demo/proof.ts";
 import { playScenario } from "../../scripts/demo/scenario.ts";
 import { type Stack, startStack } from "../../scripts/dev/stack.ts";
 import { startReal, type TestDatabase } from "../../scripts/neon/test-database.ts";
@@ -211,6 +212,12 @@ describe("the talos command against the stack", () => {
 it("plays the whole scenario", { timeout: 120_000 }, async () => {
   const lines: string[] = [];
   const result = await playScenario({ state: stack.state, say: (line) => void lines.push(line) });
-  expect(lines.at(-1), lines.join("\n")).toBe("scenario: 12 of 12 steps as expected");
-  expect(result).toEqual({ passed: 12, of: 12 });
+  expect(lines.at(-1), lines.join("\n")).toBe("scenario: 13 of 13 steps as expected");
+  expect(result).toEqual({ passed: 13, of: 13 });
+
+  // What it left behind is all that the command needs, the stack included; with one byte changed it says which step fails.
+  const [bundle, policy] = [join(dir, FILES.bundle), join(dir, FILES.policy)];
+  expect(await talos("audit", "verify", bundle, "--policy", policy)).toMatchObject({ code: 0 });
+  writeFileSync(bundle, readFileSync(bundle, "utf8").replace('"allow', '"bllow'));
+  expect(await talos("audit", "verify", bundle, "--policy", policy)).toMatchObject({ code: 1 });
 });
