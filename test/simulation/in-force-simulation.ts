@@ -84,9 +84,11 @@ export class InForceSimulation {
   }
 
   #disturb(): void {
-    const last = this.#history.at(-1)!;
-    if (this.#dice.chance(0.03)) this.#advance({ ...last, rev_seq: last.rev_seq + 1 });
-    if (this.#dice.chance(0.01)) this.#advance({ ...last, policy_version: last.policy_version + 1 });
+    // Each from where the object stands: two heads of which neither follows the other are none that it ever says.
+    const { rev_seq } = this.#history.at(-1)!;
+    if (this.#dice.chance(0.03)) this.#advance({ ...this.#history.at(-1)!, rev_seq: rev_seq + 1 });
+    const { policy_version } = this.#history.at(-1)!;
+    if (this.#dice.chance(0.01)) this.#advance({ ...this.#history.at(-1)!, policy_version: policy_version + 1 });
     if (this.#dice.chance(0.02)) {
       this.counts.restarts += 1;
       this.#skew = this.#dice.between(-SKEW_MS, SKEW_MS);
