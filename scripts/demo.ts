@@ -1,10 +1,9 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import type { Key } from "@talos/sdk";
 import { loadKey } from "@talos/sdk/node";
 import { playScenario } from "./demo/scenario.ts";
-import { startStack } from "./dev/stack.ts";
+import { stage, startStack } from "./dev/stack.ts";
 import { DEFAULT_DIR, readPort, TENANT } from "./dev/state.ts";
 
 const HELP = `npm run demo: play the scenario, step by step, each one checked
@@ -33,6 +32,7 @@ async function main(): Promise<number> {
   say("no stack is running: starting one");
   const stack = await startStack({
     dir,
+    chain: true,
     databaseUrl: process.env.DATABASE_URL,
     onStep: (text) => say(`talos: ${text}`),
   });
@@ -40,7 +40,7 @@ async function main(): Promise<number> {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => done(null));
   });
   try {
-    const result = await Promise.race([playScenario({ state: stack.state, say }), stack.broken, interrupted]);
+    const result = await Promise.race([playScenario({ state: stage(stack), say }), stack.broken, interrupted]);
     if (result instanceof Error) throw result;
     return result === null ? 1 : exitCode(result);
   } finally {
@@ -53,7 +53,7 @@ function exitCode({ passed, of }: { passed: number; of: number }): number {
 }
 
 /** The stack of this state folder, when it answers. */
-async function runningStack(dir: string): Promise<{ aud: string; operator: Key } | null> {
+async function runningStack(dir: string): Promise<Parameters<typeof playScenario>[0]["state"] | null> {
   const file = join(dir, "state.json");
   if (!existsSync(file)) return null;
   const origin = `http://127.0.0.1:${readPort(file)}`;
@@ -65,7 +65,8 @@ async function runningStack(dir: string): Promise<{ aud: string; operator: Key }
     if (error instanceof TypeError) return null; // nothing listens there
     throw error;
   }
-  return { aud: `${origin}/t/${TENANT}`, operator: loadKey(join(dir, "operator.json")) };
+  const { chain } = JSON.parse(readFileSync(file, "utf8")) as { chain?: { rpc: string } };
+  return { aud: `${origin}/t/${TENANT}`, operator: loadKey(join(dir, "operator.json")), dir, ...(chain && { chain }) };
 }
 
 try {

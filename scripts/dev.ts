@@ -2,7 +2,7 @@ import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { FILES } from "./demo/proof.ts";
 import { playScenario } from "./demo/scenario.ts";
-import { startStack } from "./dev/stack.ts";
+import { type Stack, stage, startStack } from "./dev/stack.ts";
 
 const HELP = `npm start: the whole of Talos on this machine
 
@@ -44,13 +44,13 @@ async function main(): Promise<number> {
     say(`ready in ${seconds(started)} s`);
     if (!values["no-demo"]) {
       process.stdout.write("\n");
-      const scenario = playScenario({ state: stack.state, say: (line) => process.stdout.write(`${line}\n`) });
+      const scenario = playScenario({ state: stage(stack), say: (line) => process.stdout.write(`${line}\n`) });
       const result = await Promise.race([scenario, interrupted, stack.broken]);
       if (result === "interrupted") return 0;
       if (result instanceof Error) throw result;
       process.stdout.write("\n");
     }
-    process.stdout.write(whereToLook(stack.state, stack.database));
+    process.stdout.write(whereToLook(stack));
     const end = await Promise.race([interrupted, stack.broken]);
     if (end instanceof Error) throw end;
     return 0;
@@ -60,8 +60,9 @@ async function main(): Promise<number> {
   }
 }
 
-function whereToLook({ origin, aud, dir }: { origin: string; aud: string; dir: string }, database: string): string {
+function whereToLook({ state: { origin, aud, dir }, database, chain }: Stack): string {
   const here = relative(process.cwd(), dir) || dir;
+  const anchored = chain === undefined ? "" : ` --require evm --evm-rpc ${chain.rpc}`;
   const [proof, policy] = [join(here, FILES.bundle), join(here, FILES.policy)];
   return `Talos serves at ${origin} until Ctrl-C. In another terminal, try:
 
@@ -69,7 +70,8 @@ function whereToLook({ origin, aud, dir }: { origin: string; aud: string; dir: s
   npx talos call everything/echo '{"message":"hello"}'
   npx talos call everything/get-env               # refused, and says why
   npx talos audit tail                            # what just happened
-  npx talos audit verify ${proof} --policy ${policy}   # the last call's proof, offline
+  npx talos audit verify ${proof} --policy ${policy}${anchored}
+                                                  # the last call's proof: nothing that runs here is asked for it
   npx talos cap inspect                           # what you may do
   npm run demo                                    # the scenario again
 

@@ -12,6 +12,8 @@ import type { Child } from "./children.ts";
 
 export interface LocalChain {
   child: Child;
+  /** address of the node */
+  rpc: string;
   contract: string;
   /** for the Worker */
   vars: { TALOS_EVM: string; TALOS_EVM_KEY: string };
@@ -35,7 +37,7 @@ export async function startLocalChain(dir: string): Promise<LocalChain | undefin
     const there = await isRegistry(rpc, first);
     const { contract } = there ? { contract: first } : await deployRegistry({ rpc, key: ANVIL_KEYS[0] });
     const settings = { rpc, chain_id: ANVIL_CHAIN_ID, contract, confirmations: 0, interval_seconds: INTERVAL_SECONDS };
-    return { child, contract, vars: { TALOS_EVM: JSON.stringify(settings), TALOS_EVM_KEY: ANVIL_KEYS[1] } };
+    return { child, rpc, contract, vars: { TALOS_EVM: JSON.stringify(settings), TALOS_EVM_KEY: ANVIL_KEYS[1] } };
   } catch (error) {
     await child.stop();
     throw error;

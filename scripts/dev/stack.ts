@@ -7,7 +7,7 @@ import type { Child } from "./children.ts";
 import { demoPolicy } from "./demo-policy.ts";
 import { startEverything } from "./everything.ts";
 import { freePort } from "./ports.ts";
-import { holdState, noteDatabase, openState, type State, TENANT } from "./state.ts";
+import { holdState, noteRunning, openState, type State, TENANT } from "./state.ts";
 import { quorumOf, witnessesOf } from "./witness.ts";
 import { startWorker, waitFor } from "./worker.ts";
 
@@ -20,6 +20,8 @@ export interface Stack {
   /** where the database is: embedded, or DATABASE_URL's host */
   database: string;
   policy_version: number;
+  /** its own chain, if there is one */
+  chain?: { rpc: string };
   /** settles when a program of the stack ends without having been asked to */
   broken: Promise<Error>;
   stop(): Promise<void>;
@@ -81,7 +83,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ]);
     for (const result of settled) if (result.status === "rejected") throw result.reason;
     const { url: everythingUrl } = await everything;
-    noteDatabase(state, database);
+    noteRunning(state, { database, ...(chain && { chain: { rpc: chain.rpc } }) });
 
     const { applied } = await migrate({ databaseUrl, endpoint: database.endpoint });
     step(applied > 0 ? `database: ${applied} migrations applied` : "database: up to date");
@@ -102,12 +104,26 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     step(`witnesses: ${witnesses.map(({ name, url }) => `${name} at ${url}`).join(", ")}`);
     const broken = Promise.race(children.map((child) => child.ended.then(() => child.failure("ended"))));
     const where = options.databaseUrl ? new URL(options.databaseUrl).host : `embedded, ${join(state.dir, "pg")}`;
-    return { state, everythingUrl, database: where, policy_version: version, broken, stop };
+    return {
+      state,
+      everythingUrl,
+      database: where,
+      policy_version: version,
+      broken,
+      stop,
+      ...(chain && { chain: { rpc: chain.rpc } }),
+    };
   } catch (error) {
     await stop();
     throw error;
   }
 }
+
+/** What the scenario is played against. */
+export const stage = ({ state, chain }: Stack): State & { chain?: { rpc: string } } => ({
+  ...state,
+  ...(chain && { chain }),
+});
 
 function startDatabase(state: State, databaseUrl: string | undefined, port: number): Promise<NeonEndpoint> {
   return startNeonEndpoint({

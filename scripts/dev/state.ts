@@ -70,10 +70,13 @@ function writeState(dir: string, value: object): void {
   writeSecretFile(join(dir, "state.json"), `${JSON.stringify(value, null, 2)}\n`, { overwrite: true });
 }
 
-/** Say where the running stack's database is, for the migration and policy commands. */
-export function noteDatabase(state: State, database: { url: string; endpoint: string }): void {
+/** Say where the running stack's database and its chain are, for the commands. */
+export function noteRunning(
+  state: State,
+  running: { database: { url: string; endpoint: string }; chain?: { rpc: string } },
+): void {
   const { port, aud, operator } = state;
-  writeState(state.dir, { v: 1, port, aud, operator: operator.did, database });
+  writeState(state.dir, { v: 1, port, aud, operator: operator.did, ...running });
 }
 
 /** The port that a state folder pins, or null when it has none. */

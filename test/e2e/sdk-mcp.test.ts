@@ -9,7 +9,7 @@ import { createFetch, type GrantInit, issueCapability, Key, narrowCapability } f
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FILES } from "../../scripts/demo/proof.ts";
 import { playScenario } from "../../scripts/demo/scenario.ts";
-import { type Stack, startStack } from "../../scripts/dev/stack.ts";
+import { type Stack, stage, startStack } from "../../scripts/dev/stack.ts";
 import { startReal, type TestDatabase } from "../../scripts/neon/test-database.ts";
 
 let dir: string;
@@ -20,7 +20,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "talos-e2e-"));
   const server = process.env.TALOS_TEST_DATABASE_URL;
   database = server ? await startReal(server) : null; // a database of this run's own
-  stack = await startStack({ dir, databaseUrl: database?.url });
+  stack = await startStack({ dir, chain: true, databaseUrl: database?.url });
 });
 afterAll(async () => {
   await stack?.stop();
@@ -211,7 +211,7 @@ describe("the talos command against the stack", () => {
 
 it("plays the whole scenario", { timeout: 120_000 }, async () => {
   const lines: string[] = [];
-  const result = await playScenario({ state: stack.state, say: (line) => void lines.push(line) });
+  const result = await playScenario({ state: stage(stack), say: (line) => void lines.push(line) });
   expect(lines.at(-1), lines.join("\n")).toBe("scenario: 13 of 13 steps as expected");
   expect(result).toEqual({ passed: 13, of: 13 });
 

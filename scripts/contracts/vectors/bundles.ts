@@ -160,7 +160,9 @@ export function proofBundles(): VectorFile {
       inMeta("the proof of another head", "inclusion_invalid", {
         meta_proof: proof("another", meta, [meta, w1, w2]).file,
       }),
-      inMeta("another index in the meta-log", "inclusion_invalid", { meta_proof: metaProof.file.replace("index 1", "index 2") }),
+      inMeta("another index in the meta-log", "inclusion_invalid", {
+        meta_proof: metaProof.file.replace("index 1", "index 2"),
+      }),
       inMeta("a meta-log that the policy does not list", "origin_unknown", {
         meta_proof: proof(logProof.text, other, [other, w1, w2]).file,
       }),
