@@ -17,6 +17,11 @@ export type Get = (path: string, headers: Record<string, string>, signal: AbortS
 export type ProofLevel = "published" | "witnessed" | "anchored";
 export type { AppendReceipt, AuditEntry, AuditLogFacts, ConsistencyProof };
 
+/** One tree of a log that was rotated, by its origin (`log().epochs`); without one, the newest. */
+export interface Tree {
+  origin?: string;
+}
+
 export interface StreamFrom {
   /** the last event that was seen; the stream goes on behind it */
   after?: number;
@@ -34,6 +39,9 @@ const SILENCE_MS = 3 * LIMITS.audit_stream_wait_ms;
 const AGAIN_MS = 1_000;
 const AGAIN_MAX_MS = 30_000;
 
+const queryOfTree = ({ origin }: Tree, before: "?" | "&"): string =>
+  origin === undefined ? "" : `${before}origin=${encodeURIComponent(origin)}`;
+
 /** The tenant's record as a log (contracts/spec/audit.md#surfaces). Needs a grant for `talos/audit.events`. */
 export class Audit {
   readonly #ask: Ask;
@@ -50,17 +58,19 @@ export class Audit {
   }
 
   /** The newest published checkpoint, a signed note. @throws GatewayError `audit.not_published` before the first */
-  async checkpoint(signal?: AbortSignal): Promise<string> {
-    return new TextDecoder().decode(await this.#bytes("/audit/checkpoint", NOTE_BYTES, signal));
+  async checkpoint(tree: Tree = {}, signal?: AbortSignal): Promise<string> {
+    const path = `/audit/checkpoint${queryOfTree(tree, "?")}`;
+    return new TextDecoder().decode(await this.#bytes(path, NOTE_BYTES, signal));
   }
 
   /** A tile or bundle by its C2SP name, `tile/0/000` or `tile/entries/000.p/7`. */
-  tile(path: string, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#bytes(`/audit/${path}`, TILE_BYTES, signal);
+  tile(path: string, tree: Tree = {}, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#bytes(`/audit/${path}${queryOfTree(tree, "?")}`, TILE_BYTES, signal);
   }
 
-  consistency(old: number, size: number, signal?: AbortSignal): Promise<ConsistencyProof> {
-    return this.#ask("GET", `/audit/consistency?old=${old}&size=${size}`, "audit/consistency", { signal });
+  consistency(old: number, size: number, tree: Tree = {}, signal?: AbortSignal): Promise<ConsistencyProof> {
+    const path = `/audit/consistency?old=${old}&size=${size}${queryOfTree(tree, "&")}`;
+    return this.#ask("GET", path, "audit/consistency", { signal });
   }
 
   /**

@@ -10,6 +10,7 @@ export {
   type ConsistencyProof,
   type ProofLevel,
   type StreamFrom,
+  type Tree,
 } from "./audit.ts";
 export * from "./capability.ts";
 export { type AuditFilter, Client, revoke } from "./client.ts";

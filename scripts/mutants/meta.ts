@@ -17,11 +17,13 @@ export const meta: Area[] = [
       swap("a head is signed by the deployment", "«await verifyCheckpoint({ note: utf8.encode(note), policy });»", ""),
       swap(
         "what is signed is the leaf and nothing more",
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: a text of the source
         "if («!note.startsWith(`${checkpointText(origin, { size, root })}\\n`)»)",
         "false",
       ),
       swap(
         "an anchored checkpoint is one of this tree",
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: a text of the source
         "return «note.startsWith(`${checkpointText(sealed.origin, { size, root })}\\n`)»",
         "true",
       ),
@@ -45,6 +47,7 @@ export const meta: Area[] = [
     mutants: [
       swap(
         "a cosignature is verified before it is kept",
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: a text of the source
         "const { witnesses } = «await verifyCheckpoint({ note: utf8(`${head.note}${line}\\n`), policy })»",
         "{ witnesses: [{ time_seconds: 1 }] }",
       ),

@@ -7,10 +7,10 @@ import { ClientError, isRecord } from "../errors.ts";
 import { verifyExport } from "../export.ts";
 import { verifyPromise } from "../record.ts";
 import { type Command, IDENTITY, text, UsageError, type Values, whole } from "./command.ts";
-import { type Context, parseJson, readInput } from "./context.ts";
+import { parseJson, readInput } from "./context.ts";
 import { recordLine } from "./show.ts";
 
-const KINDS = ["decision", "intent", "outcome", "key", "policy", "erasure"];
+const KINDS = ["decision", "intent", "outcome", "key", "policy", "erasure", "frozen"];
 const INPUT_BYTES = 16 * 1_048_576;
 /** A batch stays this far below a request's bound: what the gateway stamps does not count there, what we write does. */
 const BATCH_BYTES = Math.floor(LIMITS.body_bytes * 0.6);
@@ -47,10 +47,14 @@ const log: Command = {
 const checkpoint: Command = {
   name: "audit checkpoint",
   summary: "Print the newest published checkpoint, a signed note",
-  options: IDENTITY,
+  options: {
+    ...IDENTITY,
+    origin: { type: "string", value: "ORIGIN", help: "of this tree of a log that was rotated (default: the newest)" },
+  },
   examples: ["talos audit checkpoint", "talos audit checkpoint --json"],
-  async run(context) {
-    const note = await context.client().audit.checkpoint();
+  async run(context, values) {
+    const named = text(values, "origin");
+    const note = await context.client().audit.checkpoint(named === undefined ? {} : { origin: named });
     const [origin = "", size = "", root = ""] = note.split("\n");
     if (context.json) context.print({ origin, size: Number(size), root, note }, "");
     else context.io.out(note);

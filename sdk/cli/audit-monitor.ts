@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AuditPromise, LIMITS, validate } from "@talos/contracts";
+import { type AuditPromise, LIMITS } from "@talos/contracts";
 import type { Client } from "../client.ts";
-import { ClientError, GatewayError, readBounded, toError } from "../errors.ts";
+import { ClientError, GatewayError, readBounded } from "../errors.ts";
 import { ALARMS, type Alarm, EVIDENCE } from "../monitor/alarm.ts";
 import type { LogReader } from "../monitor/follow.ts";
 import { type MonitorArgs, type MonitorState, monitorRound, type Round } from "../monitor/monitor.ts";

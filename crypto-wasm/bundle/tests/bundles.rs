@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use ed25519_dalek::{Signature, Verifier, VerifyingKey};
+use ed25519_dalek::{Signature, VerifyingKey};
 use proptest::prelude::*;
 use serde_json::Value;
 use talos_bundle::verify::{Pending, read};

@@ -16,7 +16,7 @@ pub fn run(data: &[u8]) {
     assert!(!made.is_empty() && made.len() <= 64);
     let (digest, tree) = data.split_at(32);
     let mut naive = Vec::new();
-    if let Some(rest) = walk(tree, digest.to_vec(), &mut naive) {
+    if let Some(rest) = walk(tree, digest, &mut naive) {
         assert!(rest.is_empty());
         let shown = read.attestations.iter().map(|made| (made.message.clone(), is_bitcoin(made)));
         assert_eq!(shown.collect::<Vec<_>>(), naive, "a naive walk finds something else");
@@ -46,10 +46,10 @@ fn is_bitcoin(made: &Attestation) -> bool {
 }
 
 /// Recursive, as the format is written; only operations that are cheap to say. What it does not know ends the comparison.
-fn walk<'a>(mut bytes: &'a [u8], message: Vec<u8>, found: &mut Vec<(Vec<u8>, bool)>) -> Option<&'a [u8]> {
+fn walk<'a>(mut bytes: &'a [u8], message: &[u8], found: &mut Vec<(Vec<u8>, bool)>) -> Option<&'a [u8]> {
     loop {
         let more = bytes[0] == 0xff;
-        bytes = item(if more { &bytes[1..] } else { bytes }, &message, found)?;
+        bytes = item(if more { &bytes[1..] } else { bytes }, message, found)?;
         if !more {
             return Some(bytes);
         }
@@ -73,13 +73,13 @@ fn item<'a>(bytes: &'a [u8], message: &[u8], found: &mut Vec<(Vec<u8>, bool)>) -
         0xf0 => [message, argument].concat(),
         0xf1 => [argument, message].concat(),
         0xf2 => message.iter().rev().copied().collect(),
-        0xf3 => message.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes(),
+        0xf3 => message.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(),
         8 => talos_anchor::hash::sha256(&[message]).to_vec(),
         0x67 => talos_anchor::hash::keccak256(&[message]).to_vec(),
         // SHA-1 and RIPEMD-160 are left to the vectors.
         _ => return None,
     };
-    walk(rest, next, found)
+    walk(rest, &next, found)
 }
 
 fn number(mut bytes: &[u8]) -> (usize, &[u8]) {
