@@ -1,17 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { type AnchoredNote, type AnchorsSource, anchoredAt } from "./anchored.ts";
+import type { Anchored } from "./anchor-types.ts";
+import { type AnchorsSource, anchoredAt } from "./anchored.ts";
 
 const note = (size: number, signatures = "— a AAAAAAAA\n", root = "R") => `o\n${size}\n${root}\n\n${signatures}`;
-const anchored = (kind: "evm" | "ots", size: number, text = note(size)): AnchoredNote => ({
+const anchored = (kind: "evm" | "ots", size: number, text = note(size)): Anchored => ({
   ...{ size, note: text, done_ms: 1 },
-  anchor: kind === "ots" ? { kind, file: `ots ${size}` } : ({ kind, header: `evm ${size}` } as AnchoredNote["anchor"]),
+  anchor: kind === "ots" ? { kind, file: `ots ${size}` } : ({ kind, header: `evm ${size}` } as Anchored["anchor"]),
 });
-const source = (answer: () => Promise<AnchoredNote | null>): AnchorsSource => ({
+const source = (answer: () => Promise<Anchored | null>): AnchorsSource => ({
   covering: answer,
   list: async () => ({ anchors: [] }),
   status: async () => ({ state: "idle", anchored_size: 0, failures: 0 }),
 });
-const has = (one: AnchoredNote | null) => source(async () => one);
+const has = (one: Anchored | null) => source(async () => one);
 
 describe("anchored checkpoints of several kinds", () => {
   it("are the smallest one that covers, with the evidence of every kind for that very text", async () => {

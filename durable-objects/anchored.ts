@@ -1,36 +1,15 @@
 /** What the meta-log and its public surfaces use of the anchors; a deployment without them has none. */
+import type { Anchored, AnchorsPort } from "./anchor-types.ts";
 import type { Env } from "./env.ts";
 import type { Anchor } from "./types.ts";
 
 export const ANCHOR_KINDS = ["evm", "ots"] as const;
 export type AnchorKind = (typeof ANCHOR_KINDS)[number];
 
-/** A checkpoint of the meta-log, anchored. */
-export interface AnchoredNote {
-  size: number;
-  /** with the cosignatures that it had */
-  note: string;
-  anchor: Anchor;
-  done_ms: number;
-}
+/** What the meta-log and its surfaces ask of one kind of anchors. */
+export type AnchorsSource = Pick<AnchorsPort, "covering" | "list" | "status">;
 
-export interface AnchorsSource {
-  /** The smallest anchored checkpoint of at least this size. */
-  covering(size: number): Promise<AnchoredNote | null>;
-  /** Newest first. */
-  list(page: { limit?: number }): Promise<{ anchors: AnchoredNote[] }>;
-  status(): Promise<{
-    state: "off" | "idle" | "working" | "failing" | "refused";
-    anchored_size: number;
-    anchored_ms?: number;
-    failures: number;
-  }>;
-}
-
-export function anchorsOf(env: Env, kind: AnchorKind): AnchorsSource | undefined {
-  const { ANCHORS } = env as { ANCHORS?: { getByName(name: string): unknown } };
-  return ANCHORS?.getByName(kind) as AnchorsSource | undefined;
-}
+export const anchorsOf = (env: Env, kind: AnchorKind): AnchorsSource | undefined => env.ANCHORS?.getByName(kind);
 
 /**
  * The smallest anchored checkpoint of at least this size, with every kind's evidence for it. A kind that cannot be asked
@@ -41,7 +20,7 @@ export async function anchoredAt(
   sources: readonly AnchorsSource[],
 ): Promise<{ size: number; note: string; anchors: Anchor[] } | undefined> {
   const found = await Promise.all(sources.map((source) => source.covering(size).catch(() => null)));
-  const sound = found.filter((one) => one !== null && one.size >= size) as AnchoredNote[];
+  const sound = found.filter((one) => one !== null && one.size >= size) as Anchored[];
   const [first] = sound.sort((a, b) => a.size - b.size);
   if (first === undefined) return undefined;
   const text = (note: string) => note.slice(0, note.lastIndexOf("\n\n"));
