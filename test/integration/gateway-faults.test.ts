@@ -1,6 +1,6 @@
 /** What each dependency's absence means to a caller: a name where it matters, nothing where it does not. */
 import { LIMITS } from "@talos/contracts";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { developmentKeysets, maced, openSession, rpc, send, sessionSigned, statement } from "../fixtures.ts";
 import { readAnswer, startWorld, type World } from "../support/world.ts";
 
@@ -108,11 +108,12 @@ describe("without the log", () => {
 
   it("an answer that comes after its call was closed as unknown is outcome.late, and not shown", async () => {
     const { evict, log, sql } = world.talos;
-    const asked = call("slow", { ms: 1_700 });
     const open = async () =>
       (await sql("AuditLog", "default", "SELECT intent FROM open_intents")) as { intent: string }[];
-    while ((await open()).length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
-    const [{ intent } = { intent: "" }] = await open();
+    const others = new Set((await open()).map(({ intent }) => intent)); // of tests before, which took their outcome away
+    const asked = call("slow", { ms: 1_700 });
+    const ours = async () => (await open()).find(({ intent }) => !others.has(intent));
+    const { intent } = await vi.waitUntil(ours, { timeout: 1_500, interval: 20 });
     // As if a quarter of an hour had passed.
     await sql("AuditLog", "default", `UPDATE open_intents SET at_ms = at_ms - ${LIMITS.audit_sweep_ms}`);
     await evict("AuditLog", "default");
