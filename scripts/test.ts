@@ -3,7 +3,7 @@
  * and why, and one line of counts.
  *
  * 1. vitest: unit tests in Node, Worker tests in workerd, integration and end-to-end tests against a running stack (embedded Postgres);
- * 2. the same integration tests against a real PostgreSQL, if TALOS_TEST_DATABASE_URL names one;
+ * 2. the integration tests that are about its rows again, against a real PostgreSQL, if TALOS_TEST_DATABASE_URL names one;
  * 3. cargo test, if cargo is there.
  * Arguments narrow step 1 and leave out the others.
  */
@@ -90,14 +90,25 @@ async function cargo(): Promise<void> {
   if (code !== 0 && failures === 0) failedStep("cargo test", `ended with ${code}, though no test failed`);
 }
 
+/**
+ * Tests of whole stacks in which it matters which Postgres stands behind: what rows come to, through failures and kills,
+ * what is rebuilt out of the log, what erasing leaves, and the whole as its users meet it.
+ */
+const ON_POSTGRES = [
+  ...["audit-record", "canary", "crash", "erasure", "outage", "policy-publish", "rebuild", "whole-run"].map(
+    (name) => `test/integration/${name}.test.ts`,
+  ),
+  "test/e2e/sdk-mcp.test.ts",
+];
+
 const narrowed = process.argv.slice(2);
 try {
   await vitest(narrowed);
   if (narrowed.length === 0) {
     const database = process.env.TALOS_TEST_DATABASE_URL;
     if (database) {
-      process.stdout.write("\nIntegration tests again, on a real PostgreSQL\n");
-      await vitest(["--project", "integration"], { TALOS_TEST_DATABASE_URL: database });
+      process.stdout.write("\nIntegration tests of rows again, on a real PostgreSQL\n");
+      await vitest(["--project", "integration", ...ON_POSTGRES], { TALOS_TEST_DATABASE_URL: database });
     } else {
       total.skipped.push({
         name: "integration tests on a real PostgreSQL",
