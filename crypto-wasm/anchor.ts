@@ -114,6 +114,12 @@ export const otsCommitment = (digest: Uint8Array, nonce: Uint8Array): Uint8Array
   call(wasm.ots_commitment, digest, nonce);
 
 /**
+ * The file cut down to the way to its earliest block, so that nothing stands in it that does not count.
+ * @throws `anchor.ots_malformed`; `anchor.ots_incomplete` when it names no block
+ */
+export const otsToBlock = (file: Uint8Array): Uint8Array => call(wasm.ots_to_block, file);
+
+/**
  * The file of a digest out of calendars' answers to {@link otsCommitment}.
  * @throws `anchor.ots_malformed`
  */

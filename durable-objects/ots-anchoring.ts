@@ -9,6 +9,7 @@ import {
   type OtsAttestation,
   otsCommitment,
   otsFile,
+  otsToBlock,
   readOts,
   toBase64,
   upgradeOts,
@@ -43,8 +44,7 @@ export class OtsAnchoring {
     const asked = await Promise.all(this.#settings.calendars.map((calendar) => this.#submitTo(calendar, body)));
     const answers = asked.filter((answer) => answer !== undefined).filter((answer) => readable(digest, stamp, answer));
     if (answers.length < ENOUGH) throw new TalosError("anchor.unavailable", { calendars: answers.length });
-    const file = otsFile({ digest, nonce: stamp.nonce, answers });
-    this.#store.saveStamp({ ...stamp, file, asked_ms: nowMs });
+    this.#keep({ ...stamp, file: otsFile({ digest, nonce: stamp.nonce, answers }) }, nowMs);
   }
 
   async #submitTo(calendar: string, body: Uint8Array): Promise<Uint8Array | undefined> {
@@ -69,11 +69,16 @@ export class OtsAnchoring {
         warn("anchors.upgrade_refused", { code: codeOf(error), size: stamp.size });
       }
     }
+    return this.#keep({ ...stamp, file }, nowMs);
+  }
+
+  /** The file as it is now: among the anchored ones once it names a block. @returns whether it does */
+  #keep({ file, ...stamp }: Stamp & { file: Uint8Array }, nowMs: number): boolean {
     const anchored = readOts(file).attestations.some((made) => made.kind === "bitcoin");
     this.#store.atomically(() => {
       if (!anchored) return this.#store.saveStamp({ ...stamp, file, asked_ms: nowMs });
       const { size, note } = stamp;
-      this.#store.keep({ size, note, anchor: { kind: "ots", file: toBase64(file) }, done_ms: nowMs });
+      this.#store.keep({ size, note, anchor: { kind: "ots", file: toBase64(otsToBlock(file)) }, done_ms: nowMs });
       this.#store.dropStamp(size);
     });
     return anchored;

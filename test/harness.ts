@@ -57,7 +57,7 @@ export interface Faults {
   files?: number;
 }
 
-type ObjectKind = "CapabilityGate" | "TenantHead" | "AuditLog" | "WebhookSink" | "MetaLog" | "SubjectVault";
+type ObjectKind = "Anchors" | "AuditLog" | "CapabilityGate" | "MetaLog" | "SubjectVault" | "TenantHead" | "WebhookSink";
 
 export interface Talos {
   origin: string;

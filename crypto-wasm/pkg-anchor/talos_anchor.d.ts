@@ -28,6 +28,11 @@ export function ots_commitment(digest: Uint8Array | number[], nonce: Uint8Array 
 export function ots_file(digest: Uint8Array | number[], nonce: Uint8Array | number[], answers: Uint8Array | number[]): Uint8Array;
 
 /**
+ * The file cut down to the way to its earliest block.
+ */
+export function ots_to_block(file: Uint8Array | number[]): Uint8Array;
+
+/**
  * A file of OpenTimestamps: its digest, then a line for each attestation: `bitcoin HEIGHT ROOT`, `pending COMMITMENT URI`,
  * `unknown TAG`; bytes are hex.
  */
@@ -59,6 +64,7 @@ export interface InitOutput {
     readonly keccak256: (a: number, b: number) => [number, number];
     readonly ots_commitment: (a: number, b: number, c: number, d: number) => [number, number, number, number];
     readonly ots_file: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number, number, number];
+    readonly ots_to_block: (a: number, b: number) => [number, number, number, number];
     readonly read_ots: (a: number, b: number) => [number, number, number, number];
     readonly sha256: (a: number, b: number) => [number, number];
     readonly upgrade_ots: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number, number];

@@ -129,6 +129,23 @@ export function ots_file(digest, nonce, answers) {
 }
 
 /**
+ * The file cut down to the way to its earliest block.
+ * @param {Uint8Array | number[]} file
+ * @returns {Uint8Array}
+ */
+export function ots_to_block(file) {
+    const ptr0 = passArray8ToWasm0(file, wasm.__wbindgen_malloc);
+    const len0 = WASM_VECTOR_LEN;
+    const ret = wasm.ots_to_block(ptr0, len0);
+    if (ret[3]) {
+        throw takeFromExternrefTable0(ret[2]);
+    }
+    var v2 = getArrayU8FromWasm0(ret[0], ret[1]).slice();
+    wasm.__wbindgen_free(ret[0], ret[1] * 1, 1);
+    return v2;
+}
+
+/**
  * A file of OpenTimestamps: its digest, then a line for each attestation: `bitcoin HEIGHT ROOT`, `pending COMMITMENT URI`,
  * `unknown TAG`; bytes are hex.
  * @param {Uint8Array | number[]} file

@@ -6,6 +6,7 @@ export const checkpoint_slot: (a: number, b: number, c: number, d: number) => [n
 export const keccak256: (a: number, b: number) => [number, number];
 export const ots_commitment: (a: number, b: number, c: number, d: number) => [number, number, number, number];
 export const ots_file: (a: number, b: number, c: number, d: number, e: number, f: number) => [number, number, number, number];
+export const ots_to_block: (a: number, b: number) => [number, number, number, number];
 export const read_ots: (a: number, b: number) => [number, number, number, number];
 export const sha256: (a: number, b: number) => [number, number];
 export const upgrade_ots: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number) => [number, number, number, number];

@@ -1,5 +1,5 @@
 /**
- * One event of a running system, proved to a stranger: a gateway, two witnesses, a chain. Its bundle holds at every step;
+ * One event of a running system, proved to a stranger: a gateway, two witnesses, a chain, calendars. Its bundle holds at every step;
  * then every single bit of it is turned over, every line of the policy changed, and the file cut, doubled and emptied.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,25 +7,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ProofBundle } from "@talos/contracts";
 import { jcs } from "@talos/core";
+import { fromBase64, readOts } from "@talos/core/anchor";
 import { type Proved, type Trust, verifyBundle } from "@talos/core/verify";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { metaKeys, metaOrigin } from "../../durable-objects/meta-key.ts";
+import { anvilBinary } from "../../scripts/dev/anvil.ts";
 import { freePort } from "../../scripts/dev/ports.ts";
 import { main } from "../../sdk/cli/main.ts";
 import { saveKey } from "../../sdk/key-file.ts";
 import { Key } from "../../sdk/keys.ts";
 import { developmentKeysets } from "../fixtures.ts";
-import { anvil, CHAIN_ID, type Chain, EASY, HEIGHT, stamped, startChain } from "../support/anchored.ts";
+import { type AnchorGround, CHAIN_ID, EASY, HEIGHT, header, startAnchorGround } from "../support/anchored.ts";
 import { startWitness, type TestWitness } from "../support/witness.ts";
 import { startWorld, type World } from "../support/world.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const scratch = mkdtempSync(join(tmpdir(), "talos-bundle-"));
 const at = (name: string) => join(scratch, name);
-const missing = anvil() === undefined ? "no anvil for this platform" : undefined;
+const missing = anvilBinary() === undefined ? "no anvil for this platform" : undefined;
 let world: World;
 let witnesses: TestWitness[] = [];
-let chain: Chain;
+let ground: AnchorGround;
 let file: Uint8Array;
 let policy: string;
 let trust: Trust;
@@ -37,33 +39,39 @@ beforeAll(async () => {
   const known = await metaKeys(keysets, metaOrigin(`127.0.0.1:${port}`));
   const witness = (name: string) => startWitness({ name, logs: known, state: at(name) });
   witnesses = [await witness("w1.example"), await witness("w2.example")];
-  chain = await startChain();
+  ground = await startAnchorGround(scratch);
   world = await startWorld({
     keysets,
     port,
     env: {
+      ...ground.env,
       TALOS_LOOPBACK_RECEIVERS: "allow",
       TALOS_WITNESSES: `${witnesses.map(({ line }) => line).join("")}group both all w1.example w2.example\nquorum both\n`,
     },
   });
+  // The rest of the tree: a proof of one leaf alone would be short.
+  for (let i = 0; i < 20; i += 1) await world.ask("/v1/head", undefined, { method: "GET" });
   const answer = await world.call("read_file", { path: "/desk/a.txt" });
   expect(answer.status).toBe(200);
   const [intent] = await world.events((event) => event.kind === "intent");
   const id = intent!.event_id;
-  // The rest of the tree: a proof of one leaf alone would be short.
-  for (let i = 0; i < 20; i += 1) await world.ask("/v1/head", undefined, { method: "GET" });
   await world.talos.log().flush();
 
-  const text = await vi.waitFor(
+  // Nothing is asked of the log from here on, so that both kinds come to anchor its last head.
+  const sizes = async (kind: string) =>
+    ((await world.talos.sql("Anchors", kind, "SELECT size FROM anchored ORDER BY size")) as { size: number }[]).at(-1)
+      ?.size;
+  await vi.waitFor(
     async () => {
-      const path = `/audit/events/${id}/proof?level=witnessed`;
-      const got = await world.ask(path, undefined, { method: "GET" });
-      const body = await got.text();
-      if (got.status !== 200) throw new Error(body);
-      return body;
+      const status = (await (await fetch(`${world.talos.origin}/meta/status`)).json()) as { heads: number };
+      const [evm, ots] = [await sizes("evm"), await sizes("ots")];
+      if (evm !== ots || evm !== status.heads) throw new Error(`anchored ${evm} and ${ots} of ${status.heads}`);
     },
-    { timeout: 60_000, interval: 500 },
+    { timeout: 60_000, interval: 300 },
   );
+  const got = await world.ask(`/audit/events/${id}/proof?level=anchored`, undefined, { method: "GET" });
+  const text = await got.text();
+  expect(got.status, text).toBe(200);
   const bundle = JSON.parse(text) as ProofBundle;
   expect(jcs(text)).toBe(text);
 
@@ -79,10 +87,11 @@ beforeAll(async () => {
     "quorum both",
     "",
   ].join("\n");
-  // A chain of minutes and one of hours are the test's own: they anchor what this system signed.
-  const checkpoint = `${bundle.meta_proof!.split("\n\n")[1]!}\n`;
-  const { anchor: ots, header } = stamped(checkpoint);
-  file = utf8(jcs(JSON.stringify({ ...bundle, anchors: [await chain.anchor(checkpoint), ots] })));
+  file = utf8(text);
+  expect(bundle.anchors.map(({ kind }) => kind)).toEqual(["evm", "ots"]);
+  const stamp = bundle.anchors.find((anchor) => anchor.kind === "ots")!;
+  const attested = readOts(fromBase64(stamp.file)).attestations.filter((made) => made.kind === "bitcoin");
+  expect(attested.map(({ height }) => height)).toEqual([HEIGHT]); // the earlier of two: each calendar named a block
   const first = await verify();
   const evm = (first as Proved).anchors.find(({ kind }) => kind === "evm") as {
     block_number: number;
@@ -90,7 +99,7 @@ beforeAll(async () => {
   };
   trust = {
     blocks: [{ chain_id: CHAIN_ID, number: evm.block_number, hash: evm.block_hash }],
-    headers: [{ height: HEIGHT, header }],
+    headers: attested.map(({ height, merkle_root }) => ({ height, header: header(merkle_root) })),
     require: ["evm", "ots"],
     easiest: EASY,
   };
@@ -99,7 +108,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await world?.stop();
   for (const witness of witnesses) await witness.stop();
-  await chain?.stop();
+  await ground?.stop();
   rmSync(scratch, { recursive: true, force: true });
 });
 
@@ -155,7 +164,7 @@ it("the command says the same, online, offline and with a node of one's own", as
     code: 1,
     out: expect.stringContaining("anchor_missing"),
   });
-  const online = await talos(...given, "--require", "evm", "--evm-rpc", chain.rpc);
+  const online = await talos(...given, "--require", "evm", "--evm-rpc", ground.rpc);
   expect(online).toMatchObject({ code: 0, out: expect.stringMatching(/anchor {3}evm, block \d+ 0x/) });
   const wrong = `${CHAIN_ID}:${trust.blocks![0]!.number}=0x${"ab".repeat(32)}`;
   expect(await talos(...given, "--evm-block", wrong)).toMatchObject({

@@ -188,6 +188,12 @@ pub fn ots_file(digest: &[u8], nonce: &[u8], answers: &[u8]) -> Answer<Vec<u8>> 
     file().or_refuse()
 }
 
+/// The file cut down to the way to its earliest block.
+#[wasm_bindgen]
+pub fn ots_to_block(file: &[u8]) -> Answer<Vec<u8>> {
+    ots::to_block(file).or_refuse()
+}
+
 /// The file with a calendar's answer in place of what it left pending.
 #[wasm_bindgen]
 pub fn upgrade_ots(file: &[u8], uri: &str, commitment: &[u8], answer: &[u8]) -> Answer<Vec<u8>> {

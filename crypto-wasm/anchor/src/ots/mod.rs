@@ -71,6 +71,17 @@ pub fn file(digest: &Hash, nonce: &[u8; NONCE_BYTES], answers: &[&[u8]]) -> Resu
     Ok(out)
 }
 
+/// The file cut down to the way to its earliest block: evidence in which every bit counts, as nothing stands beside it.
+pub fn to_block(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let File { digest, attestations } = File::read(bytes)?;
+    let height = |made: &Attestation| if let Claim::Bitcoin { height, .. } = made.claim { Some(height) } else { None };
+    let first = attestations.iter().filter(|made| height(made).is_some()).min_by_key(|made| height(made));
+    let first = first.ok_or(Error::new(Code::OtsIncomplete, "the file has no block"))?;
+    let out = [MAGIC.as_slice(), &[VERSION, SHA256], &digest, &first.path].concat();
+    File::read(&out)?;
+    Ok(out)
+}
+
 /// The file with a calendar's answer in place of what it left pending at a commitment.
 pub fn upgrade(bytes: &[u8], uri: &str, message: &[u8], answer: &[u8]) -> Result<Vec<u8>, Error> {
     let file = File::read(bytes)?;

@@ -48,6 +48,8 @@ pub struct Attestation {
     pub claim: Claim,
     /// Bytes from its start (its mark's, if it has one) and from its end to the end of all.
     pub(super) from_end: (usize, usize),
+    /// The operations that lead to it, and itself, without marks: a tree that forks nowhere.
+    pub(super) path: Vec<u8>,
 }
 
 /// What was found in a tree.
@@ -62,8 +64,9 @@ impl Tree {
     pub fn read(bytes: &[u8], message: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader { rest: bytes };
         let mut tree = Self { attestations: Vec::new(), last: 0 };
-        let mut open: Vec<(Vec<u8>, usize)> = Vec::new();
+        let mut open: Vec<(Vec<u8>, usize, usize)> = Vec::new();
         let (mut message, mut depth, mut operations) = (message.to_vec(), 0, 0);
+        let mut path = Vec::new();
         loop {
             let start = reader.rest.len();
             let mut tag = reader.byte()?;
@@ -71,17 +74,20 @@ impl Tree {
                 if open.len() == OTS_DEPTH {
                     return Err(bad("too many forks"));
                 }
-                open.push((message.clone(), depth));
+                open.push((message.clone(), depth, path.len()));
                 tag = reader.byte()?;
             } else if depth == 0 && open.is_empty() {
                 tree.last = bytes.len() - start;
             }
+            path.push(tag);
+            let behind = reader.rest;
             if tag != ATTESTATION {
                 (depth, operations) = (depth + 1, operations + 1);
                 if depth > OTS_DEPTH || operations > OTS_OPERATIONS {
                     return Err(bad("too many operations"));
                 }
                 message = operation::apply(tag, &message, &mut reader)?;
+                path.extend_from_slice(read_since(behind, &reader));
                 continue;
             }
             if tree.attestations.len() == OTS_ATTESTATIONS {
@@ -89,11 +95,15 @@ impl Tree {
             }
             let claim = reader.claim(&message)?;
             let from_end = (start, reader.rest.len());
+            path.extend_from_slice(read_since(behind, &reader));
             let next = open.pop();
             let whole = core::mem::take(&mut message);
-            tree.attestations.push(Attestation { message: whole, claim, from_end });
+            tree.attestations.push(Attestation { message: whole, claim, from_end, path: path.clone() });
             match next {
-                Some(saved) => (message, depth) = saved,
+                Some((saved, at, length)) => {
+                    (message, depth) = (saved, at);
+                    path.truncate(length);
+                }
                 None if reader.rest.is_empty() => return Ok(tree),
                 None => return Err(bad("bytes behind the last attestation")),
             }
@@ -105,6 +115,11 @@ impl Tree {
         let (before, last) = bytes.split_at_checked(self.last).unwrap_or_default();
         [before, &[FORK], last].concat()
     }
+}
+
+/// What was taken since `behind` was all that was left.
+fn read_since<'a>(behind: &'a [u8], reader: &Reader<'_>) -> &'a [u8] {
+    behind.get(..behind.len().saturating_sub(reader.rest.len())).unwrap_or_default()
 }
 
 /// Bytes that are taken from the front.

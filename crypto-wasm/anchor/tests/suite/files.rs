@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use talos_anchor::ots::{Claim, File};
+use talos_anchor::ots::{Claim, File, to_block};
 
 use super::vectors::{bytes, cases, hex};
 
@@ -54,4 +54,29 @@ fn every_byte_of_a_file_counts() {
             assert!(File::read(&good[..end]).is_err());
         }
     }
+}
+
+/// What is kept of a file leads to its earliest block and nowhere else, and cutting it down again changes nothing.
+#[test]
+fn a_file_is_cut_down_to_its_earliest_block() {
+    let height = |claim: &Claim| if let Claim::Bitcoin { height, .. } = claim { Some(*height) } else { None };
+    let (mut cut, mut forked) = (0, 0);
+    for case in cases("ots.json").iter().filter(|case| case["expect"] == "OK") {
+        let whole = bytes(case, "file");
+        let before = File::read(&whole).unwrap();
+        let earliest = before.attestations.iter().filter(|made| height(&made.claim).is_some());
+        let Some(earliest) = earliest.min_by_key(|made| height(&made.claim)) else {
+            assert!(to_block(&whole).is_err(), "{}", case["name"]);
+            continue;
+        };
+        let kept = to_block(&whole).unwrap();
+        let after = File::read(&kept).unwrap();
+        let [made] = after.attestations.as_slice() else { panic!("one attestation: {}", case["name"]) };
+        assert_eq!(after.digest, before.digest);
+        assert_eq!((&made.message, &made.claim), (&earliest.message, &earliest.claim), "{}", case["name"]);
+        assert_eq!(to_block(&kept).unwrap(), kept);
+        cut += 1;
+        forked += usize::from(before.attestations.len() > 1);
+    }
+    assert!(cut > 1 && forked > 0, "{cut} cut, {forked} of them forked");
 }
