@@ -8,6 +8,11 @@ const FOLDER = join(import.meta.dirname, "../migrations");
 /** Building an index over a large table takes longer than a request may. */
 const TIMEOUT_MS = 120_000;
 const UNIQUE_VIOLATION = "23505";
+/**
+ * What `CREATE TABLE IF NOT EXISTS` fails with when another one creates the same table, by how far that is: its entry in a
+ * catalogue, the type of its rows, or the table.
+ */
+const CREATED_MEANWHILE = [UNIQUE_VIOLATION, "42710", "42P07"];
 
 /**
  * Brings a database up to the newest migration. Each file is one transaction together with its entry in
@@ -46,8 +51,8 @@ async function createTable(reached: Reached): Promise<void> {
     await sql`CREATE TABLE IF NOT EXISTS schema_migrations (
       created_at bigint PRIMARY KEY, hash text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
   } catch (error) {
-    // IF NOT EXISTS does not see a table that another migrator is creating right now; its catalogue entry wins.
-    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+    // IF NOT EXISTS does not see a table that another migrator is creating right now; whoever was first made it.
+    if (!CREATED_MEANWHILE.includes(sqlState(error) ?? "")) throw error;
   }
 }
 
