@@ -301,7 +301,8 @@ describe.skipIf(anvilBinary() === undefined)("the registry", () => {
       } as const);
     const write = async (size: number, hash: number) => {
       const { request } = await anchor(size, hash);
-      return chain.client.writeContract({ ...request, chain: null });
+      const sent = await chain.client.writeContract({ ...request, chain: null });
+      await chain.client.waitForTransactionReceipt({ hash: sent, pollingInterval: 20 }); // what comes next sees it
     };
     await write(5, 5);
     await expect(anchor(4, 4)).rejects.toThrow("Rollback(uint64 recorded)");
