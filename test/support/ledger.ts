@@ -32,6 +32,9 @@ interface Indexed {
   seq: number;
 }
 
+/** Batches that are asked for at once: what crosses has a bound of 32 MiB. */
+const PAGE = 200;
+
 /**
  * Read a log's rows past its own code, at a moment when nothing is appended.
  * @throws Error when the rows are no log: gaps, an id twice, an index that disagrees, a leaf hash that is not its body's
@@ -41,7 +44,13 @@ export async function readLedger(talos: Talos, tenant = "default"): Promise<Ledg
   const log = talos.log(tenant);
   for (;;) {
     const { next_seq } = await log.status();
-    const batches = await rows<Batch>("SELECT first_seq, count, events FROM batches ORDER BY first_seq");
+    const batches: Batch[] = [];
+    for (let page: Batch[] | undefined; page === undefined || page.length === PAGE; batches.push(...page)) {
+      const after = batches.at(-1)?.first_seq ?? -1;
+      page = await rows<Batch>(
+        `SELECT first_seq, count, events FROM batches WHERE first_seq > ${after} ORDER BY first_seq LIMIT ${PAGE}`,
+      );
+    }
     const index = await rows<Indexed>("SELECT event_id, seq FROM event_ids");
     if ((await log.status()).next_seq !== next_seq) continue;
     const ledger = ledgerOf(batches, index);
