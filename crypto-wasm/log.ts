@@ -304,7 +304,8 @@ async function verify(file: Uint8Array, leaf: Uint8Array, policy: Uint8Array, cu
   };
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array {
+/** Bytes one after another, as lists of hashes and parts of tiles are handed over. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {

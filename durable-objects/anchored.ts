@@ -1,6 +1,7 @@
 /** What the meta-log and its public surfaces use of the anchors; a deployment without them has none. */
 import type { Anchored, AnchorsPort } from "./anchor-types.ts";
 import type { Env } from "./env.ts";
+import { codeOf, warn } from "./log.ts";
 import type { Anchor } from "./types.ts";
 
 export const ANCHOR_KINDS = ["evm", "ots"] as const;
@@ -19,7 +20,11 @@ export async function anchoredAt(
   size: number,
   sources: readonly AnchorsSource[],
 ): Promise<{ size: number; note: string; anchors: Anchor[] } | undefined> {
-  const found = await Promise.all(sources.map((source) => source.covering(size).catch(() => null)));
+  const unasked = (error: unknown): null => {
+    warn("anchors.unasked", { code: codeOf(error) });
+    return null;
+  };
+  const found = await Promise.all(sources.map((source) => source.covering(size).catch(unasked)));
   const sound = found.filter((one) => one !== null && one.size >= size) as Anchored[];
   const [first] = sound.sort((a, b) => a.size - b.size);
   if (first === undefined) return undefined;

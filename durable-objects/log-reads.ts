@@ -6,6 +6,7 @@
  */
 import { LIMITS } from "@talos/contracts";
 import {
+  concat,
   checkpointText,
   consistencyProof,
   edgeSubtrees,
@@ -184,13 +185,3 @@ const readerOf =
     tree.tile(path);
 
 const notYet = (): NotYet => ({ ok: false, code: "audit.not_published", retry_after_ms: SOON_MS });
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}

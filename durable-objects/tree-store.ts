@@ -6,7 +6,7 @@
  */
 import { LIMITS } from "@talos/contracts";
 import { b64uDecode } from "@talos/core";
-import { append, edgeRoot, edgeTiles, HASH_BYTES, type Head, parseTile } from "@talos/core/log";
+import { append, concat, edgeRoot, edgeTiles, HASH_BYTES, type Head, parseTile } from "@talos/core/log";
 
 const schemaOf = (suffix: string): string => `
   CREATE TABLE IF NOT EXISTS tiles${suffix} (path TEXT PRIMARY KEY, hashes BLOB NOT NULL);
@@ -119,14 +119,4 @@ const bytesOf = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer;
 
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -3,7 +3,7 @@
  * shown to stand at its place in a log whose head was signed. Source: contracts/spec/audit.md#export.
  */
 import { type AuditExportHead, LIMITS, TalosError, validate } from "@talos/contracts";
-import { checkConsistency, extend, type Frontier, leafHash, verifyCheckpoint } from "@talos/core/log";
+import { checkConsistency, concat, extend, type Frontier, leafHash, verifyCheckpoint } from "@talos/core/log";
 
 /** The first line with every member at its bound. */
 const HEAD_BYTES = 131_072;
@@ -98,13 +98,3 @@ async function* lines(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>):
 const malformed = (detail: string) => new TalosError("log.proof_malformed", { detail });
 
 const bytesOf = (base64: string): Uint8Array => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
