@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Anchored } from "./anchor-types.ts";
-import { type AnchorsSource, anchoredAt } from "./anchored.ts";
+import { type AnchorsSource, anchoredAt, newestAnchored } from "./anchored.ts";
 
 const note = (size: number, signatures = "— a AAAAAAAA\n", root = "R") => `o\n${size}\n${root}\n\n${signatures}`;
 const anchored = (kind: "evm" | "ots", size: number, text = note(size)): Anchored => ({
@@ -39,5 +39,28 @@ describe("anchored checkpoints of several kinds", () => {
     });
     const ots = anchored("ots", 9);
     expect((await anchoredAt(9, [dead, has(ots)]))?.anchors).toEqual([ots.anchor]);
+  });
+});
+
+describe("the newest anchored checkpoint", () => {
+  const kept = (anchors: Anchored[], state: "idle" | "off" = "idle"): AnchorsSource => ({
+    covering: async () => null,
+    list: async () => ({ anchors }),
+    status: async () => ({ kind: "evm", state, anchored_size: anchors[0]?.size ?? 0, failures: 0 }),
+  });
+
+  it("is the largest of all kinds; null before the first and undefined where none is set up; what is off keeps what it has", async () => {
+    const [evm, ots] = [anchored("evm", 8), anchored("ots", 5)];
+    expect(await newestAnchored([kept([evm]), kept([ots])])).toEqual(evm);
+    expect(await newestAnchored([kept([], "off"), kept([ots])])).toEqual(ots);
+    expect(await newestAnchored([kept([], "off"), kept([])])).toBeNull();
+    expect(await newestAnchored([kept([], "off"), kept([], "off")])).toBeUndefined();
+    expect(await newestAnchored([])).toBeUndefined();
+    expect(await newestAnchored([kept([evm], "off")])).toEqual(evm);
+  });
+
+  it("is not known while one of them cannot be asked", async () => {
+    const dead: AnchorsSource = { ...kept([]), list: () => Promise.reject(new Error("down")) };
+    await expect(newestAnchored([kept([anchored("evm", 8)]), dead])).rejects.toThrow("down");
   });
 });

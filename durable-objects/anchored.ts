@@ -32,3 +32,13 @@ export async function anchoredAt(
   const same = sound.filter((one) => text(one.note) === text(first.note));
   return { size: first.size, note: first.note, anchors: same.map(({ anchor }) => anchor) };
 }
+
+/**
+ * The newest anchored checkpoint, of whatever kind; null before the first, undefined where no kind is set up.
+ * @throws when a kind cannot be asked: it may be the one that has more
+ */
+export async function newestAnchored(sources: readonly AnchorsSource[]): Promise<Anchored | null | undefined> {
+  const asked = await Promise.all(sources.map((one) => Promise.all([one.status(), one.list({ limit: 1 })])));
+  const newest = asked.flatMap(([, { anchors }]) => anchors).sort((a, b) => b.size - a.size)[0];
+  return newest ?? (asked.every(([{ state }]) => state === "off") ? undefined : null);
+}

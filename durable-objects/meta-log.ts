@@ -12,7 +12,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { LIMITS, TalosError } from "@talos/contracts";
 import { checkpointText, HASH_BYTES, inclusionProof, proofFile, treeRoot, verifyCheckpoint } from "@talos/core/log";
-import { ANCHOR_KINDS, anchoredAt, anchorsOf } from "./anchored.ts";
+import { ANCHOR_KINDS, anchoredAt, anchorsOf, newestAnchored } from "./anchored.ts";
 import { Cosigner } from "./cosigner.ts";
 import { withinMs } from "./deadline.ts";
 import type { Env } from "./env.ts";
@@ -32,6 +32,7 @@ import type {
   MetaPage,
   MetaPort,
   MetaProof,
+  MetaReached,
   MetaStatus,
 } from "./types.ts";
 import { witnessPolicy } from "./witness-policy.ts";
@@ -164,8 +165,7 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
 
   /** The checkpoint of at least this level that covers a leaf. */
   async #covering(leaf: number, least: MetaLevel): Promise<Covering | undefined> {
-    const sources = ANCHOR_KINDS.map((kind) => anchorsOf(this.env, kind)).filter((source) => source !== undefined);
-    const asking = anchoredAt(leaf + 1, sources);
+    const asking = anchoredAt(leaf + 1, this.#anchors());
     const waitMs = least === "anchored" ? LIMITS.object_timeout_ms : ANCHORS_MS;
     const anchored = await withinMs(asking, waitMs, "the anchors").catch(() => undefined);
     if (anchored !== undefined && (await this.#isOurs(anchored))) return { level: "anchored", ...anchored };
@@ -192,10 +192,32 @@ export class MetaLog extends DurableObject<Env> implements MetaPort {
     return published === undefined ? null : { size: published.size, note: published.note };
   }
 
-  /** Leaves of the newest head of a log that met the quorum here; 0 where none has. */
-  reached(origin: string): number {
-    const cosigned = this.#cosigner.cosigned();
-    return cosigned === undefined ? 0 : this.#heads.within(origin, cosigned.size);
+  /** See {@link MetaPort}. */
+  async reached(origin: string): Promise<MetaReached> {
+    const within = (size = 0) => this.#heads.within(origin, size);
+    const anchored = await this.#anchoredSize();
+    const asks = witnessPolicy(this.env.TALOS_WITNESSES).witnesses.length > 0;
+    return {
+      ...(asks ? { witnessed: within(this.#cosigner.cosigned()?.size) } : {}),
+      ...(anchored === undefined ? {} : { anchored: within(anchored) }),
+    };
+  }
+
+  /** Of the newest anchored checkpoint; undefined without anchors, and when they cannot say, or say it of another tree. */
+  async #anchoredSize(): Promise<number | undefined> {
+    try {
+      const newest = await withinMs(newestAnchored(this.#anchors()), ANCHORS_MS, "the anchors");
+      if (newest === undefined) return undefined;
+      if (newest === null) return 0;
+      return (await this.#isOurs(newest)) ? newest.size : undefined;
+    } catch (error) {
+      warn("meta_log.anchors_unasked", { code: codeOf(error) });
+      return undefined;
+    }
+  }
+
+  #anchors() {
+    return ANCHOR_KINDS.map((kind) => anchorsOf(this.env, kind)).filter((source) => source !== undefined);
   }
 
   /** The head that anybody is shown; null before the first. */

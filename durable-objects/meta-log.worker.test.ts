@@ -188,6 +188,45 @@ describe("proving", () => {
     expect(await meta.prove({ origin, index: 3, level: "published" })).toMatchObject({ level: "published" });
   });
 
+  it("says how far a log has come: the newest of its heads under what is anchored, and nothing that is not known", async () => {
+    const origin = `talos.test/log/one-${count}`;
+    const anchor = { kind: "ots", file: "AAAA" };
+    const bind = (state: string, list: () => Promise<object>) =>
+      runInDurableObject(meta, (instance) => {
+        const inside = instance as unknown as { env: object };
+        const none = { list: async () => ({ anchors: [] }), status: async () => ({ state: "off" }) };
+        const ots = { list, status: async () => ({ state }) };
+        inside.env = { ...inside.env, ANCHORS: { getByName: (kind: string) => (kind === "ots" ? ots : none) } };
+      });
+    const keeps = (size: number, note: string) => bind("idle", async () => ({ anchors: [{ size, note, anchor }] }));
+    const checkpoint = () => runInDurableObject(meta, (instance) => instance.checkpoint()!);
+    await bind("off", async () => ({ anchors: [] }));
+    expect(await meta.reached(origin)).toEqual({});
+    await bind("idle", async () => ({ anchors: [] }));
+    expect(await meta.reached(origin)).toEqual({ anchored: 0 });
+    const notes: string[] = [];
+    for (const size of [3, 8, 9]) {
+      await meta.add(await head(size));
+      await meta.add(await head(size, { origin: `other-${count}` }));
+      await meta.flush();
+      notes.push(await checkpoint());
+    }
+    await keeps(4, notes[1]!);
+    expect(await meta.reached(origin)).toEqual({ anchored: 8 });
+    expect(await meta.reached("nobody")).toEqual({ anchored: 0 });
+    await keeps(6, notes[2]!);
+    expect(await meta.reached(origin)).toEqual({ anchored: 9 });
+    // Another tree's checkpoint, one of before storage was put back, and anchors that are silent or broken say nothing.
+    await keeps(4, notes[2]!.replace("\n6\n", "\n4\n"));
+    expect(await meta.reached(origin)).toEqual({});
+    await keeps(7, notes[2]!.replace("\n6\n", "\n7\n"));
+    expect(await meta.reached(origin)).toEqual({});
+    await bind("idle", () => new Promise(() => undefined));
+    expect(await meta.reached(origin)).toEqual({});
+    await bind("idle", () => Promise.reject(new Error("down (test)")));
+    expect(await meta.reached(origin)).toEqual({});
+  });
+
   it("shows its heads page by page", async () => {
     const heads: MetaHead[] = [];
     for (let size = 1; size <= 300; size += 1) heads.push(await head(size, { origin: `many-${count}` }));

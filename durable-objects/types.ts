@@ -209,6 +209,15 @@ export type MetaProof =
   | { ok: true; level: MetaLevel; head: { size: number; note: string }; proof: string; anchors: Anchor[] }
   | { ok: false; code: ErrorCode; retry_after_ms: number };
 
+/**
+ * Leaves of a log's newest head that met the quorum, and of its newest one that is anchored; 0 where none is. Absent: nobody
+ * is set up to vouch, or it cannot be known now.
+ */
+export interface MetaReached {
+  witnessed?: number;
+  anchored?: number;
+}
+
 /** How the meta-log stands, for whoever runs it and for anybody (contracts/spec/log.md#meta-log). */
 export interface MetaStatus {
   /** null before its first leaf */
@@ -255,6 +264,8 @@ export interface WitnessStatus {
 export interface MetaPort {
   add(head: MetaHead): Promise<MetaAdded>;
   prove(ask: MetaAsk): Promise<MetaProof>;
+  /** How far a log's heads have come here. */
+  reached(origin: string): Promise<MetaReached>;
   /** The newest checkpoint that met the quorum: what is anchored. Null before the first. */
   cosigned(): Promise<{ size: number; note: string } | null>;
   poke(): Promise<void>;

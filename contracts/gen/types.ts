@@ -418,7 +418,7 @@ export interface LogEpoch {
   origin: LogOrigin;
   /** Number of its first event. */
   first_seq: EventIndex;
-  /** Leaves of the sealed tree. */
+  /** Leaves of the newest tree. */
   size: TreeSize;
   /** Leaves of its newest published head. */
   published: EventIndex;
@@ -434,15 +434,15 @@ export interface AuditLogFacts {
   origin?: LogOrigin;
   /** Keys that its heads are or were signed with. */
   keys: VerifierKey[];
-  /** Events that were ever appended. */
+  /** Events that were ever appended, in all trees. */
   appended: number;
-  /** Leaves of the sealed tree. */
+  /** Leaves of the newest tree. */
   sealed: number;
   /** Leaves of the newest published head. */
   published: number;
-  /** Leaves of the newest head that the witnesses' quorum vouches for; absent where that is not known. */
+  /** Leaves of the newest head that the witnesses' quorum vouches for; 0 before the first, absent where that is not known. */
   witnessed?: number;
-  /** Leaves of the newest anchored head; absent where that is not known. */
+  /** Leaves of the newest anchored head; 0 before the first, absent where that is not known. */
   anchored?: number;
   /** Rows and bucket contradict each other: nothing is added any more. */
   forked: boolean;

@@ -27,6 +27,11 @@ export const meta: Area[] = [
         "return «note.startsWith(`${checkpointText(sealed.origin, { size, root })}\\n`)»",
         "true",
       ),
+      swap(
+        "how far a log was anchored is not said of another tree",
+        "return «(await this.#isOurs(newest))» ? newest.size",
+        "true",
+      ),
     ],
   },
   {

@@ -1,6 +1,6 @@
 import { createReadStream, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
 import { finished } from "node:stream/promises";
-import { type AuditEntry, LIMITS } from "@talos/contracts";
+import { type AuditEntry, type AuditLogFacts, LIMITS } from "@talos/contracts";
 import { uuidv7 } from "@talos/core";
 import type { AuditFilter } from "../client.ts";
 import { ClientError, isRecord } from "../errors.ts";
@@ -16,10 +16,19 @@ const INPUT_BYTES = 16 * 1_048_576;
 const BATCH_BYTES = Math.floor(LIMITS.body_bytes * 0.6);
 const utf8 = new TextEncoder();
 
+/** Of what no size came: nobody is set up to vouch, or could not be asked. */
+const UNKNOWN = "-";
+
+const treeLine = ({ origin, first_seq, size, frozen }: NonNullable<AuditLogFacts["epochs"]>[number]): string =>
+  `tree       ${origin}, ${size} events from ${first_seq} on${frozen ? ", over" : ""}`;
+
 const log: Command = {
   name: "audit log",
-  summary: "Show what the tenant's log is: origin, keys, sizes; with --policy the text to verify with",
-  about: "A policy that the log itself gives shows no more than that the log agrees with itself: keep one from before.",
+  summary: "Show what the tenant's log is, and how far it has come; with --policy the text to verify with",
+  about: `How many events are appended (durable), sealed (leaves of the tree), published (under a signed head), witnessed (that
+head met the witnesses' quorum) and anchored (in a block of a chain). "${UNKNOWN}": nobody is set up for it, or the answer did not
+come in time. With --json what is not known is left out.
+A policy that the log itself gives shows no more than that the log agrees with itself: keep one from before.`,
   options: { ...IDENTITY, policy: { type: "boolean", help: "print the tlog-policy alone" } },
   examples: ["talos audit log", "talos audit log --policy > policy.txt"],
   async run(context, values) {
@@ -30,14 +39,18 @@ const log: Command = {
       return undefined;
     }
     const { origin = "(not sealed yet)", keys, appended, sealed, published, witnessed, anchored, forked } = facts;
+    const { epochs = [] } = facts;
+    const of = epochs.length > 1 ? " of the newest tree" : "";
+    const leaves = (size: number | undefined): string => (size === undefined ? UNKNOWN : `${size}${of}`);
     context.print(facts, [
       `origin     ${origin}`,
       ...keys.map((key) => `key        ${key}`),
+      ...(epochs.length > 1 ? epochs.map(treeLine) : []),
       `appended   ${appended}`,
-      `sealed     ${sealed}`,
-      `published  ${published}`,
-      ...(witnessed === undefined ? [] : [`witnessed  ${witnessed}`]),
-      ...(anchored === undefined ? [] : [`anchored   ${anchored}`]),
+      `sealed     ${leaves(sealed)}`,
+      `published  ${leaves(published)}`,
+      `witnessed  ${leaves(witnessed)}`,
+      `anchored   ${leaves(anchored)}`,
       ...(forked ? ["FORKED: rows and bucket contradict each other; nothing is added any more"] : []),
     ]);
     return undefined;

@@ -80,7 +80,11 @@ describe("talos audit", () => {
     await scene.talos.log().flush();
     const facts = JSON.parse(await ok("audit", "log", "--json"));
     expect(facts).toMatchObject({ forked: false, policy: expect.stringContaining(facts.origin) });
-    expect(await ok("audit", "log")).toContain(facts.origin);
+    const shown = await ok("audit", "log");
+    expect(shown).toContain(facts.origin);
+    // This deployment has neither witnesses nor anchors: what nobody can say is not guessed.
+    expect([facts.witnessed, facts.anchored]).toEqual([undefined, undefined]);
+    expect(shown).toMatch(/\nappended {3}\d+\nsealed {5}\d+\npublished {2}\d+\nwitnessed {2}-\nanchored {3}-\n/);
     writeFileSync(at("policy.txt"), await ok("audit", "log", "--policy"));
     const note = await ok("audit", "checkpoint");
     expect(note.split("\n")[0]).toBe(facts.origin);

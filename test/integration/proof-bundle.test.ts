@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ProofBundle } from "@talos/contracts";
+import type { AuditLogFacts, ProofBundle } from "@talos/contracts";
 import { jcs } from "@talos/core";
 import { fromBase64, readOts } from "@talos/core/anchor";
 import { type Proved, type Trust, verifyBundle } from "@talos/core/verify";
@@ -75,7 +75,13 @@ beforeAll(async () => {
   const bundle = JSON.parse(text) as ProofBundle;
   expect(jcs(text)).toBe(text);
 
-  const facts = (await (await world.ask("/audit/log", undefined, { method: "GET" })).json()) as { policy: string };
+  const facts = (await (await world.ask("/audit/log", undefined, { method: "GET" })).json()) as AuditLogFacts & {
+    policy: string;
+  };
+  // Everything that was published when the asking ended stands under what both kinds anchored by then.
+  expect(facts.anchored).toBeGreaterThan(20);
+  expect(facts.witnessed).toBeGreaterThanOrEqual(facts.anchored!);
+  expect(facts.published).toBeGreaterThanOrEqual(facts.witnessed!);
   const logs = facts.policy
     .split("\n")
     .filter((line) => line.startsWith("log ") && !known.some((key) => line.includes(key)));

@@ -7,7 +7,7 @@
 import { type AuditLogFacts, LIMITS, TalosError } from "@talos/contracts";
 import { bundle, bundleEntries, HASH_BYTES, parseTile, TILE_WIDTH } from "@talos/core/log";
 import { withinMs } from "../../durable-objects/deadline.ts";
-import type { LogEpoch } from "../../durable-objects/types.ts";
+import type { LogEpoch, MetaReached } from "../../durable-objects/types.ts";
 import type { Consistency } from "../../durable-objects/log-reads.ts";
 import { keysetsOf } from "../../durable-objects/keysets.ts";
 import { headKeys, META, metaKeys, metaOrigin } from "../../durable-objects/meta-key.ts";
@@ -71,20 +71,17 @@ async function facts(c: AppContext): Promise<AuditLogFacts> {
   const keys = headKeys(keysets, origin);
   const meta = await metaKeys(keysets, metaOrigin(logHost(c.env.TALOS_ORIGIN)));
   // Of the newest tree alone: a policy takes no key under two names. Those of trees that are over are made of their `keys`.
-  const witnesses = witnessPolicy(c.env.TALOS_WITNESSES);
-  const policy = metaPolicy([...keys, ...meta], witnesses);
-  const witnessed = witnesses.witnesses.length === 0 ? undefined : await witnessedOf(c, origin);
-  const vouched = witnessed === undefined ? {} : { witnessed };
-  return { origin, keys, ...sizes, ...vouched, policy, epochs: epochs.slice(-LIMITS.log_epochs) };
+  const policy = metaPolicy([...keys, ...meta], witnessPolicy(c.env.TALOS_WITNESSES));
+  return { origin, keys, ...sizes, ...(await reachedOf(c, origin)), policy, epochs: epochs.slice(-LIMITS.log_epochs) };
 }
 
-/** Leaves of the tree's newest witnessed head; undefined while the meta-log cannot be asked, which costs no other fact. */
-async function witnessedOf(c: AppContext, origin: string): Promise<number | undefined> {
+/** What vouches for the tree beyond its own key; nothing while the meta-log cannot be asked, which costs no other fact. */
+async function reachedOf(c: AppContext, origin: string): Promise<MetaReached> {
   try {
-    return await asked(async (): Promise<number> => c.env.META_LOG!.getByName(META).reached(origin));
+    return await asked(async (): Promise<MetaReached> => c.env.META_LOG!.getByName(META).reached(origin));
   } catch (error) {
     c.get("log")("warn", "audit.meta_unavailable", { error });
-    return undefined;
+    return {};
   }
 }
 
