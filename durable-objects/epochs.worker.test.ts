@@ -137,6 +137,9 @@ describe("a log that has grown large", () => {
     await log.flush();
     await log.flush();
     expect((await log.log()).map(({ size, frozen }) => ({ size, frozen }))).toEqual([{ size: 3, frozen: true }]);
+    // The tree that was begun has no name yet: the log is what its last one says.
+    const [{ origin }] = (await epochs()) as [LogEpoch];
+    expect(await log.facts()).toEqual({ origin, appended: 3, sealed: 3, published: 3, forked: false });
     await append(1);
     await log.flush();
     expect((await log.log()).map(({ first_seq, size }) => ({ first_seq, size }))).toEqual([

@@ -87,10 +87,10 @@ export class LogReads {
     this.#ports = ports;
   }
 
-  /** Of the newest tree; `appended` counts the events of all. */
+  /** Of the newest tree that has leaves; `appended` counts the events of all. */
   facts(): LogFacts {
     const { epochs, next } = this.#ports;
-    const { tree } = epochs.current;
+    const { tree } = epochs.at(Math.max(0, epochs.sealed() - 1));
     const sealed = tree.sealed();
     const sizes = {
       appended: next(),

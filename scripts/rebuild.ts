@@ -1,7 +1,7 @@
 /**
  * `npm run rebuild`: the projection in Postgres made again out of the published log, as an operator's command: it needs the
- * database's credentials, and a capability to read the log. Each event is proved to be in the signed head before it is
- * written, by the statement that the Worker uses, which the cursor guards: it may be stopped and started again, run twice
+ * database's credentials, and a capability to read the log. Each event is proved to be in the signed head of its tree before it
+ * is written, by the statement that the Worker uses, which the cursor guards: it may be stopped and started again, run twice
  * at once or beside the Worker, and still every event is written once.
  * Source: contracts/spec/audit.md#projection-and-cursors, docs/storage-schema.md.
  */
@@ -10,10 +10,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { LIMITS, TalosError } from "@talos/contracts";
 import { leafHash } from "@talos/core";
-import * as log from "@talos/core/log";
 import { Client } from "@talos/sdk";
 import { loadKey } from "@talos/sdk/node";
-import { unwitnessed } from "../sdk/monitor/follow.ts";
+import { verifyExport } from "@talos/sdk/export";
+import { treePolicies } from "../sdk/log-policy.ts";
 import { rowsOf } from "../workers/audit/row.ts";
 import { project } from "../workers/db/audit-cursor.ts";
 import { type Reached, reach } from "./neon/reach.ts";
@@ -27,7 +27,7 @@ Writes what the projection of one tenant's log lacks, from where its cursor stan
   --aud URL            <origin>/t/{tenant} of the gateway; default: the capability's
   --key FILE           private JWK of the capability's holder
   --cap FILE           capability with talos/audit.events:read
-  --policy FILE        the policy to verify the log with; default: what the log says of itself
+  --policy FILE        the policy to verify the log with, once for each of its trees; default: what the log says of itself
   --database-url URL   default: DATABASE_URL
   --endpoint URL       a running local database endpoint; default: TALOS_DATABASE_ENDPOINT
   --state DIR          where a local stack keeps its state, for whatever is not given; default: .talos
@@ -36,14 +36,13 @@ exit codes: 0 the projection holds every published event, 1 failed, 2 wrong usag
 
 /** The statement takes longer than a request's on a large table. */
 const TIMEOUT_MS = 60_000;
-/** Tiles that are kept between one bundle and the next. */
-const KEPT_TILES = 64;
 
 export interface RebuildOptions {
   client: Pick<Client, "aud" | "audit">;
   databaseUrl: string;
   endpoint?: string;
-  policy?: string;
+  /** one for each tree of a log that was rotated */
+  policies?: readonly string[];
   reset?: boolean;
   onProgress?: (done: number, size: number) => void;
 }
@@ -69,23 +68,16 @@ async function reset(reached: Reached): Promise<void> {
 }
 
 async function fill(reached: Reached, options: RebuildOptions): Promise<{ written: number; size: number }> {
-  const { audit, aud } = options.client;
-  // Numbers of events are indices of a tree only in a log of one tree; anything else must not be guessed.
-  if (((await audit.log()).epochs ?? []).length > 1)
-    throw new Error("a log of several trees: let the Worker project it");
-  const tenant = new URL(aud).pathname.split("/")[2]!;
-  const read = tiles((path) => audit.tile(path));
+  const tenant = new URL(options.client.aud).pathname.split("/")[2]!;
   let written = 0;
-  let head = await verifiedHead(options);
   let { next_seq: at } = await project(reached.connect(TIMEOUT_MS), tenant, 0, []);
-  for (;;) {
-    if (at >= head.size) {
-      const newer = await verifiedHead(options);
-      if (newer.size <= at) return { written, size: newer.size };
-      head = newer;
+  for (let shown = await shownBy(options); ; ) {
+    if (at >= shown.size) {
+      shown = await shownBy(options);
+      if (shown.size <= at) return { written, size: shown.size };
     }
-    options.onProgress?.(at, head.size);
-    const rows = await provedRows(at, head, read);
+    options.onProgress?.(at, shown.size);
+    const rows = await provedRows(options.client, at, shown);
     const batch = rowsOf({ log_id: tenant, from_seq: at, next_seq: at + rows.length, rows });
     const answer = await project(reached.connect(TIMEOUT_MS), tenant, at, batch);
     // Not moved: the Worker's own projector was there before; it says where it stands.
@@ -95,41 +87,31 @@ async function fill(reached: Reached, options: RebuildOptions): Promise<{ writte
   }
 }
 
-async function verifiedHead({ client, policy }: RebuildOptions): Promise<log.Head> {
-  const under = policy ?? (await client.audit.log()).policy;
-  if (under === undefined) return { size: 0, root: new Uint8Array(0) }; // nothing was ever sealed
-  const utf8 = new TextEncoder();
-  // The log's own key signs its heads; witnesses sign the meta-log's.
-  const alone = unwitnessed(utf8.encode(under));
-  return log.verifyCheckpoint({ note: utf8.encode(await client.audit.checkpoint()), policy: alone });
+/** What the log has published in all its trees, and what that is verified with. */
+interface Shown {
+  size: number;
+  policies: readonly string[];
 }
 
-/** The rest of the bundle that `at` stands in, each entry proved to be in the head. */
-async function provedRows(at: number, head: log.Head, read: log.TileReader) {
-  const first = Math.floor(at / log.TILE_WIDTH) * log.TILE_WIDTH;
-  const entries = log.bundleEntries(await read(log.tileAt("entries", first / log.TILE_WIDTH, head.size)!));
-  const rows = [];
-  for (const [place, entry] of entries.entries()) {
-    const index = first + place;
-    if (index < at || rows.length === LIMITS.audit_project_rows) continue;
-    const hashes = await log.inclusionProof(index, head.size, read);
-    log.checkInclusion({ index, leaf: log.leafHash(entry), hashes, head });
-    const body = new TextDecoder().decode(entry);
+async function shownBy({ client, policies }: RebuildOptions): Promise<Shown> {
+  const facts = await client.audit.log();
+  // Heads are published in order: the last tree that has one says how far all of them have come.
+  const last = facts.epochs?.findLast(({ published }) => published > 0);
+  const size = last === undefined ? 0 : last.first_seq + last.published;
+  return { size, policies: policies ?? treePolicies(facts).map(({ policy }) => policy) };
+}
+
+/** The next rows, of one tree, each proved to be in its signed head. */
+async function provedRows({ audit }: RebuildOptions["client"], at: number, { size, policies }: Shown) {
+  const rows: { seq: number; event_id: string; body: string; leaf_hash: string }[] = [];
+  const stretch = await audit.export(at, Math.min(at + LIMITS.audit_project_rows, size));
+  await verifyExport(stretch, policies, (leaf, seq) => {
+    const body = new TextDecoder("utf-8", { fatal: true }).decode(leaf);
     const { event_id } = JSON.parse(body) as { event_id: string };
-    rows.push({ seq: index, event_id, body, leaf_hash: leafHash(body) });
-  }
+    rows.push({ seq, event_id, body, leaf_hash: leafHash(body) });
+  });
+  if (rows[0]?.seq !== at) throw new TalosError("log.proof_malformed", { detail: "an export of another stretch" });
   return rows;
-}
-
-function tiles(fetch: log.TileReader): log.TileReader {
-  const kept = new Map<string, Promise<Uint8Array>>();
-  return (path) => {
-    const known = kept.get(path) ?? fetch(path);
-    kept.delete(path);
-    kept.set(path, known); // the one longest unused goes first
-    if (kept.size > KEPT_TILES) kept.delete(kept.keys().next().value!);
-    return known;
-  };
 }
 
 const OPTIONS = {
@@ -137,7 +119,7 @@ const OPTIONS = {
   aud: { type: "string" },
   key: { type: "string" },
   cap: { type: "string" },
-  policy: { type: "string" },
+  policy: { type: "string", multiple: true },
   "database-url": { type: "string" },
   endpoint: { type: "string" },
   state: { type: "string", default: ".talos" },
@@ -165,7 +147,7 @@ async function main(): Promise<void> {
     databaseUrl,
     reset: values.reset,
     ...(endpoint === undefined ? {} : { endpoint }),
-    ...(values.policy === undefined ? {} : { policy: readFileSync(values.policy, "utf8") }),
+    ...(values.policy === undefined ? {} : { policies: values.policy.map((file) => readFileSync(file, "utf8")) }),
     onProgress(done, of) {
       const percent = Math.floor((100 * done) / of);
       if (percent !== shown) console.log(`rebuild: ${done} of ${of} events, ${percent} %`);

@@ -4,6 +4,7 @@
  */
 import { type AuditExportHead, LIMITS, TalosError, validate } from "@talos/contracts";
 import { checkConsistency, concat, extend, type Frontier, leafHash, verifyCheckpoint } from "@talos/core/log";
+import { policyFor, unwitnessed } from "./log-policy.ts";
 
 /** The first line with every member at its bound. */
 const HEAD_BYTES = 131_072;
@@ -22,14 +23,15 @@ export interface VerifiedExport {
 
 /**
  * Verify an export, holding a few leaves at a time.
- * @param policy text of a tlog-policy that lists the log's keys
+ * @param policy text of a tlog-policy that lists the log's keys, or one for each tree of a log that was rotated. Its quorum is
+ *   not asked for: witnesses sign the meta-log's heads (`audit.proof` of the last event leads there)
  * @param onLeaf gets every leaf with its place, before the whole is verified: keep what it says back until this resolves
  * @throws TalosError the step that failed: `log.proof_malformed` (its lines), `log.tile_malformed` (its subtrees),
  *   `log.consistency_invalid` (its leaves), those of `verifyCheckpoint`
  */
 export async function verifyExport(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  policy: string,
+  policy: string | readonly string[],
   onLeaf?: (leaf: Uint8Array, seq: number) => void,
 ): Promise<VerifiedExport> {
   let head: AuditExportHead | undefined;
@@ -56,7 +58,8 @@ export async function verifyExport(
   append();
   if (base + tree.size !== head.to) throw malformed("fewer leaves than its head says");
   const note = utf8.encode(head.checkpoint);
-  const signed = await verifyCheckpoint({ note, policy: utf8.encode(policy) });
+  const policies = [policy].flat().map((text) => utf8.encode(text));
+  const signed = await verifyCheckpoint({ note, policy: unwitnessed(policyFor(policies, head.origin)) });
   if (signed.origin !== head.origin) throw malformed("its head names another log than its checkpoint");
   const hashes = concat(head.consistency.map(bytesOf));
   checkConsistency({ old: { size: tree.size, root: tree.root! }, head: signed, hashes });

@@ -5,8 +5,9 @@ import { uuidv7 } from "@talos/core";
 import type { AuditFilter } from "../client.ts";
 import { ClientError, isRecord } from "../errors.ts";
 import { verifyExport } from "../export.ts";
+import { treePolicies } from "../log-policy.ts";
 import { verifyPromise } from "../record.ts";
-import { type Command, IDENTITY, text, UsageError, type Values, whole } from "./command.ts";
+import { type Command, IDENTITY, list, text, UsageError, type Values, whole } from "./command.ts";
 import { parseJson, readInput } from "./context.ts";
 import { recordLine } from "./show.ts";
 
@@ -28,16 +29,25 @@ const log: Command = {
   about: `How many events are appended (durable), sealed (leaves of the tree), published (under a signed head), witnessed (that
 head met the witnesses' quorum) and anchored (in a block of a chain). "${UNKNOWN}": nobody is set up for it, or the answer did not
 come in time. With --json what is not known is left out.
-A policy that the log itself gives shows no more than that the log agrees with itself: keep one from before.`,
-  options: { ...IDENTITY, policy: { type: "boolean", help: "print the tlog-policy alone" } },
+A policy that the log itself gives shows no more than that the log agrees with itself: keep one from before. A log that was
+rotated has one for each of its trees.`,
+  options: {
+    ...IDENTITY,
+    policy: { type: "boolean", help: "print the tlog-policy alone" },
+    origin: { type: "string", value: "ORIGIN", help: "with --policy: of this tree of a log that was rotated" },
+  },
   examples: ["talos audit log", "talos audit log --policy > policy.txt"],
   async run(context, values) {
     const facts = await context.client().audit.log();
+    const named = text(values, "origin");
     if (values.policy === true) {
+      const found = treePolicies(facts).findLast((tree) => named === undefined || tree.origin === named);
       if (facts.policy === undefined) throw new UsageError("the log has no origin yet: nothing was sealed");
-      context.io.out(facts.policy);
+      if (found === undefined) throw new UsageError("the log lists no tree of this origin: see talos audit log");
+      context.io.out(found.policy);
       return undefined;
     }
+    if (named !== undefined) throw new UsageError("--origin says of which tree --policy is");
     const { origin = "(not sealed yet)", keys, appended, sealed, published, witnessed, anchored, forked } = facts;
     const { epochs = [] } = facts;
     const of = epochs.length > 1 ? " of the newest tree" : "";
@@ -86,7 +96,7 @@ const FILTERS: NonNullable<Command["options"]> = {
   until: { type: "string", value: "TIME", help: "before" },
 };
 
-const list: Command = {
+const listed: Command = {
   name: "audit list",
   summary: "Search the record by filter and time",
   about: "Read from Postgres; needs a grant for talos/audit.events. With --json one record a line.",
@@ -226,33 +236,68 @@ const verifyExported: Command = {
   name: "audit verify-export",
   usage: "FILE",
   summary: "Verify a saved stretch of the log with a policy, asking nobody",
-  about: "The policy decides which log is believed: keep one from before, do not take it from whoever gave the file.",
+  about: `The policy decides which log is believed: keep one from before, do not take it from whoever gave the file. A log that was
+rotated has a policy for each of its trees; the last event of a tree says that it is over. Heads of a log are signed by its
+own key; that witnesses vouch for them too is what "audit proof" of the last event shows.`,
   positionals: [1, 1],
-  options: { policy: { type: "string", value: "FILE", help: "a tlog-policy" } },
-  examples: ["talos audit verify-export record.ndjson --policy policy.txt"],
+  options: {
+    policy: { type: "string", multiple: true, value: "FILE", help: "a tlog-policy, one for each tree" },
+  },
+  examples: [
+    "talos audit verify-export record.ndjson --policy policy.txt",
+    "talos audit verify-export record.ndjson --policy tree-1.txt --policy tree-2.txt",
+  ],
   async run(context, values, [file]) {
-    const policyFile = text(values, "policy");
-    if (policyFile === undefined) throw new UsageError("give --policy FILE");
-    const policy = readInput(policyFile, LIMITS.policy_text_bytes);
-    if (!existsSync(file!)) throw new ClientError("client.usage", `${file} does not exist`);
-    const stretches: { from: number; to: number; size: number; origin: string }[] = [];
+    const files = list(values, "policy");
+    if (files.length === 0) throw new UsageError("--policy FILE is needed: nothing is trusted by itself");
+    const policies = files.map((path) => readInput(path, LIMITS.policy_text_bytes));
+    if (!existsSync(file!)) throw new UsageError(`${file} does not exist`);
+    const trees: TreeStretch[] = [];
+    let last: Uint8Array = new Uint8Array(0);
     for await (const one of parts(createReadStream(file!))) {
-      const { head, size } = await verifyExport(one, policy);
-      const before = stretches.at(-1);
-      if (before !== undefined && (before.to !== head.from || before.origin !== head.origin))
+      const [before, ending] = [trees.at(-1), last];
+      const { head, size } = await verifyExport(one, policies, (leaf) => {
+        last = leaf;
+      });
+      const { origin, first_seq = 0, from, to } = head;
+      const stretch = { origin, first_seq, from, to, size };
+      if (before !== undefined && !follows(before, ending, stretch))
         throw new ClientError("client.answer_invalid", "its stretches do not follow each other");
-      stretches.push({ from: head.from, to: head.to, size, origin: head.origin });
+      if (before?.origin === origin) Object.assign(before, { to, size });
+      else trees.push(stretch);
     }
-    const [first, last] = [stretches.at(0), stretches.at(-1)];
-    if (first === undefined || last === undefined) throw new ClientError("client.answer_invalid", "the file is empty");
-    const verified = { origin: first.origin, from: first.from, to: last.to, size: last.size };
+    const [first, newest] = [trees.at(0), trees.at(-1)];
+    if (first === undefined || newest === undefined)
+      throw new ClientError("client.answer_invalid", "the file is empty");
     context.print(
-      verified,
-      `verified: events ${first.from} to ${last.to - 1} of ${first.origin}, under a head of ${last.size}`,
+      { origin: newest.origin, from: first.from, to: newest.to, size: newest.size, trees },
+      trees.map(
+        ({ origin, from, to, size }) => `verified: events ${from} to ${to - 1} of ${origin}, under a head of ${size}`,
+      ),
     );
     return undefined;
   },
 };
+
+/** What a file has of one tree. */
+interface TreeStretch {
+  origin: string;
+  /** number of the tree's first event */
+  first_seq: number;
+  from: number;
+  to: number;
+  /** leaves of the head that covers it */
+  size: number;
+}
+
+/** More of the same tree; or the beginning of the next one, after the event that ends this (contracts/spec/audit.md#epochs). */
+function follows(before: TreeStretch, ending: Uint8Array, { origin, first_seq, from }: TreeStretch): boolean {
+  if (before.to !== from) return false;
+  if (before.origin === origin) return before.first_seq === first_seq;
+  const event = parseJson(new TextDecoder().decode(ending), "a leaf");
+  if (first_seq !== from || !isRecord(event) || event.kind !== "frozen" || !isRecord(event.meta)) return false;
+  return event.meta.origin === before.origin && event.meta.first_seq === before.first_seq;
+}
 
 /** Take one export down. @returns where it ends, and where the next one begins */
 async function save(
@@ -370,4 +415,4 @@ function time(values: Values, name: string): number | undefined {
   return ms;
 }
 
-export const auditLogCommands = [log, checkpoint, list, append, stream, exported, verifyExported];
+export const auditLogCommands = [log, checkpoint, listed, append, stream, exported, verifyExported];

@@ -6,6 +6,7 @@ import { ALARMS, type Alarm, EVIDENCE } from "../monitor/alarm.ts";
 import type { LogReader } from "../monitor/follow.ts";
 import { type MonitorArgs, type MonitorState, monitorRound, type Round } from "../monitor/monitor.ts";
 import { readState, writeState } from "../monitor/state.ts";
+import { policyFor } from "../log-policy.ts";
 import { verifyPromise } from "../record.ts";
 import { readBytes } from "./audit-verify.ts";
 import { type Command, duration, EXIT, IDENTITY, list, text, UsageError, type Values } from "./command.ts";
@@ -33,7 +34,13 @@ export const monitor: Command = {
     "printed when they begin and when they end. With --once: exit code 1 for any alarm, 3 when nothing but `unreachable`.",
   options: {
     ...IDENTITY,
-    policy: { type: "string", short: "p", value: "FILE", help: "the policy: logs' keys, witnesses, quorum" },
+    policy: {
+      type: "string",
+      short: "p",
+      multiple: true,
+      value: "FILE",
+      help: "the policy: logs' keys, witnesses, quorum; one for each tree of a log that was rotated",
+    },
     memory: { type: "string", short: "m", value: "FILE", help: "what was seen (default talos-monitor.json)" },
     once: { type: "boolean", help: "one look, then end" },
     every: { type: "string", value: "TIME", help: "how often to look (default 10s)" },
@@ -56,9 +63,8 @@ export const monitor: Command = {
     "talos audit monitor --policy policy.txt --meta-url https://talos.example/meta --once",
   ],
   async run(context, values) {
-    const policyPath = text(values, "policy");
-    if (policyPath === undefined) throw new UsageError("--policy FILE is needed: nothing is trusted by itself");
-    const policy = readBytes(policyPath, LIMITS.policy_text_bytes);
+    const policies = list(values, "policy").map((path) => readBytes(path, LIMITS.policy_text_bytes));
+    if (policies.length === 0) throw new UsageError("--policy FILE is needed: nothing is trusted by itself");
     const memory = text(values, "memory") ?? "talos-monitor.json";
     const stale_ms = 1_000 * (duration(values, "stale") ?? STALE_SECONDS);
     const pause_ms = 1_000 * (duration(values, "every") ?? 10);
@@ -69,7 +75,7 @@ export const monitor: Command = {
     const state = readState(memory);
     const shown = new Set<string>();
     for (;;) {
-      const args = { policy, stale_ms, promises, ...(meta ? { meta: { read: meta } } : {}) };
+      const args = { policies, stale_ms, promises, ...(meta ? { meta: { read: meta } } : {}) };
       const round = await rounds(
         client,
         state,
@@ -89,13 +95,13 @@ export const monitor: Command = {
   },
 };
 
-type Fixed = Omit<MonitorArgs, "tenant" | "now_ms">;
+type Fixed = Omit<MonitorArgs, "tenant" | "now_ms" | "policy"> & { policies: Uint8Array[] };
 
 /** Rounds until everything that is published was hashed; what held is written down after each. */
 async function rounds(
   client: Client | undefined,
   state: MonitorState,
-  fixed: Fixed,
+  { policies, ...fixed }: Fixed,
   run: (args: MonitorArgs) => Promise<Round>,
   save: () => void,
 ): Promise<Round> {
@@ -106,12 +112,13 @@ async function rounds(
       tenant = client && (await tenantOf(client, state));
     } catch (error) {
       if (!(error instanceof GatewayError || error instanceof ClientError)) throw error;
-      const rest = await run({ ...fixed, now_ms: Date.now() });
+      const rest = await run({ ...fixed, policy: policies.at(-1)!, now_ms: Date.now() });
       save();
       const alarm: Alarm = { alarm: "unreachable", log: "tenant", detail: error.message };
       return { ...rest, alarms: [alarm, ...rest.alarms] };
     }
-    round = await run({ ...fixed, ...(tenant ? { tenant } : {}), now_ms: Date.now() });
+    const policy = tenant === undefined ? policies.at(-1)! : policyFor(policies, tenant.origin);
+    round = await run({ ...fixed, policy, ...(tenant ? { tenant } : {}), now_ms: Date.now() });
     save();
   }
   return round;

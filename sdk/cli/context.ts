@@ -101,6 +101,7 @@ export class Context {
 
 /** Read a capability file, or standard input for `-`. @throws `client.capability_file` */
 export function readChain(path: string): string {
+  if (path !== "-" && !existsSync(path)) throw new ClientError("client.capability_file", `${path} does not exist`);
   const chain = readInput(path, CAPABILITY_BYTES).trim();
   if (!/^[\w.~-]+$/.test(chain)) throw new ClientError("client.capability_file", `${path} holds no capability`);
   return chain;
@@ -108,7 +109,7 @@ export function readChain(path: string): string {
 
 /** A file's text, or standard input for `-`; bounded. */
 export function readInput(path: string, limit = INPUT_BYTES): string {
-  if (path !== "-" && !existsSync(path)) throw new ClientError("client.capability_file", `${path} does not exist`);
+  if (path !== "-" && !existsSync(path)) throw new UsageError(`${path} does not exist`);
   if (path !== "-" && statSync(path).size > limit) throw new UsageError(`${path} is larger than ${limit} bytes`);
   const content = readFileSync(path === "-" ? 0 : path, "utf8");
   if (content.length > limit) throw new UsageError(`the input is larger than ${limit} bytes`);

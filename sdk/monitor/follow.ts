@@ -47,14 +47,6 @@ export function newFollowed(origin: string): Followed {
   return { origin, hashed: { size, subtrees: b64(subtrees), root: b64(root) }, moved_ms: 0 };
 }
 
-/** A policy without its quorum, for a log that only its own key signs. */
-export function unwitnessed(policy: Uint8Array): Uint8Array {
-  const lines = new TextDecoder().decode(policy).split("\n");
-  return new TextEncoder().encode(
-    lines.map((line) => (/^[ \t]*quorum[ \t]/.test(line) ? "quorum none" : line)).join("\n"),
-  );
-}
-
 /** What a round of one log found: the head, and each entry that it hashed. */
 export interface Step {
   verdict: Verdict;

@@ -1,7 +1,8 @@
 import { type AuditPromise, TalosError } from "@talos/contracts";
 import { bundleLeaves, HASH_BYTES, type Head, TILE_WIDTH, tileAt, verifyCheckpoint } from "@talos/core/log";
 import { type Alarm, Alarmed, EVIDENCE } from "./alarm.ts";
-import { b64, extendsTo, type Followed, follow, type LogReader, newFollowed, unb64, unwitnessed } from "./follow.ts";
+import { b64, extendsTo, type Followed, follow, type LogReader, newFollowed, unb64 } from "./follow.ts";
+import { unwitnessed } from "../log-policy.ts";
 
 /** Heads of the tenant's log that the meta-log held and that wait for the tenant's log to be read that far. */
 const WAITING_HEADS = 4_096;

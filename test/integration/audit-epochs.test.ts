@@ -2,10 +2,16 @@
  * A log that was rotated, over a real Worker: each tree is read and verified under its own name and policy, places in the
  * log go on over all of them, and what was proven before stays so. Source: contracts/spec/audit.md#epochs, #surfaces.
  */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type AuditExportHead, type AuditLogFacts, type ProofBundle, validate } from "@talos/contracts";
 import * as log from "@talos/core/log";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { main } from "../../sdk/cli/main.ts";
 import { verifyExport } from "../../sdk/export.ts";
+import { saveKey } from "../../sdk/key-file.ts";
+import { Key } from "../../sdk/keys.ts";
 import { readEvents } from "../../sdk/sse.ts";
 import { grant, newUuid, person, root } from "../fixtures.ts";
 import { startWorld, type World } from "../support/world.ts";
@@ -104,6 +110,73 @@ describe("a log that was rotated", () => {
     const { origin, first_seq } = (await facts()).epochs![1]!;
     const text = await (await get(`/export?from=${first_seq + 17}&to=${first_seq + 40}`)).text();
     expect(await verifyExport([utf8(text)], await policyOf(origin))).toMatchObject({ count: 23 });
+  });
+
+  it("is saved, verified and followed by the command, with a policy for each tree", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "talos-epochs-"));
+    const at = (name: string) => join(dir, name);
+    const talos = async (...args: string[]) => {
+      const [out, err]: [string[], string[]] = [[], []];
+      const env = { TALOS_KEY: at("key.json"), TALOS_CAP: at("cap") };
+      const io = {
+        env,
+        cwd: dir,
+        out: (text: string) => void out.push(text),
+        err: (text: string) => void err.push(text),
+      };
+      return { code: await main(args, io), out: out.join(""), err: err.join("") };
+    };
+    saveKey(at("key.json"), new Key(service.seed));
+    writeFileSync(at("cap"), chain);
+    const { epochs = [], origin } = await facts();
+    const shown = (await talos("audit", "log")).out;
+    for (const tree of epochs)
+      expect(shown).toContain(`tree       ${tree.origin}, ${tree.size} events from ${tree.first_seq}`);
+    const policies = await Promise.all(
+      epochs.map(async (tree, i) => {
+        writeFileSync(at(`${i}.txt`), (await talos("audit", "log", "--policy", "--origin", tree.origin)).out);
+        return ["--policy", at(`${i}.txt`)];
+      }),
+    );
+    expect((await talos("audit", "log", "--policy")).out).toBe(readFileSync(at(`${epochs.length - 1}.txt`), "utf8"));
+    expect(await talos("audit", "log", "--policy", "--origin", "nobody")).toMatchObject({ code: 2 });
+
+    const file = at("record.ndjson");
+    expect(await talos("audit", "export", file)).toMatchObject({ code: 0 });
+    const verify = (path: string, ...more: string[]) => talos("audit", "verify-export", path, ...more, "--json");
+    const said = await verify(file, ...policies.flat());
+    expect(said).toMatchObject({ code: 0 });
+    expect(JSON.parse(said.out)).toMatchObject({
+      origin,
+      from: 0,
+      trees: epochs.map((tree) => ({ origin: tree.origin })),
+    });
+    const without = await verify(file, ...policies.slice(1).flat());
+    expect(without).toMatchObject({ code: 1, err: expect.stringContaining("log.origin_unknown") });
+    // Trees that do not follow each other: one is left out.
+    const lines = readFileSync(file, "utf8").split("\n");
+    const heads = lines.flatMap((line, i) => (line.startsWith('{"schema_id":"talos.audit_export"') ? [i] : []));
+    expect(heads).toHaveLength(epochs.length);
+    writeFileSync(at("gap.ndjson"), [...lines.slice(0, heads[1]), ...lines.slice(heads[2])].join("\n"));
+    expect(await verify(at("gap.ndjson"), ...policies.flat())).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("follow"),
+    });
+    const followed = await talos(
+      "audit",
+      "monitor",
+      ...policies.flat(),
+      "--memory",
+      at("memory.json"),
+      "--once",
+      "--json",
+    );
+    expect(followed, followed.out + followed.err).toMatchObject({ code: 0 });
+    expect(JSON.parse(readFileSync(at("memory.json"), "utf8"))).toMatchObject({
+      tenant: { origin },
+      past: epochs.slice(0, -1).map((tree) => ({ origin: tree.origin })),
+    });
+    rmSync(dir, { recursive: true, force: true });
   });
 
   it("is streamed as one", async () => {

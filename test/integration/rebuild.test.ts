@@ -1,10 +1,12 @@
 /**
  * The projection made again out of the published log: after it was emptied, from the middle of a run that was stopped,
- * beside the Worker's own projector, and never from a log that does not prove what it serves.
+ * beside the Worker's own projector, through all trees of a log that was rotated, and never from a log that does not prove
+ * what it serves.
  */
 import { Client, Key } from "@talos/sdk";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { rebuild } from "../../scripts/rebuild.ts";
+import { treePolicies } from "../../sdk/log-policy.ts";
 import { connect } from "../../workers/db/client.ts";
 import { grant, person, root } from "../fixtures.ts";
 import { makeEvent } from "../support/appender.ts";
@@ -26,11 +28,14 @@ const exact = async () =>
   expect(await readProjection(scene.database)).toEqual(asProjected(await readLedger(scene.talos)));
 
 beforeAll(async () => {
-  scene = await startScene();
+  scene = await startScene({ faults: true, env: { TALOS_TEST_TREE_ENTRIES: "300" } });
   const reader = person("reader");
   const chain = root(scene.operator, reader, { aud: [scene.aud], grants: [grant("talos/audit.events")] });
   client = new Client({ chain, key: new Key(reader.seed) });
-  for (let i = 0; i < 7; i += 1) await scene.talos.log().append({ events: Array.from({ length: 97 }, makeEvent) });
+  for (let i = 0; i < 7; i += 1) {
+    await scene.talos.log().append({ events: Array.from({ length: 97 }, makeEvent) });
+    await scene.talos.log().flush();
+  }
   await projected(scene.talos, 30_000);
   await scene.talos.log().flush();
 }, 120_000);
@@ -38,6 +43,7 @@ afterAll(() => scene?.stop());
 
 it("writes everything again after a reset, says how far it is, and then nothing more", async () => {
   const seen: number[] = [];
+  expect((await client.audit.log()).epochs?.length).toBeGreaterThan(1);
   const { written, size } = await run({ reset: true, onProgress: (done, of) => void seen.push(done, of) });
   expect(written).toBeGreaterThanOrEqual(679);
   expect(size).toBeGreaterThanOrEqual(written);
@@ -57,11 +63,10 @@ it("goes on where it was stopped, and two at once beside the Worker write every 
     aud: client.aud,
     audit: Object.assign(Object.create(client.audit), {
       log: () => client.audit.log(),
-      checkpoint: () => client.audit.checkpoint(),
-      tile: (path: string) => {
-        asked += path.includes("entries") ? 1 : 0;
+      export: (from: number, to?: number) => {
+        asked += 1;
         if (asked > 1) throw new Error("stopped");
-        return client.audit.tile(path);
+        return client.audit.export(from, to);
       },
     }),
   };
@@ -76,21 +81,29 @@ it("goes on where it was stopped, and two at once beside the Worker write every 
 });
 
 it("writes nothing that the log does not prove", async () => {
-  const forged: Pick<Client, "aud" | "audit"> = {
+  const forged = (change: (text: string) => string): Pick<Client, "aud" | "audit"> => ({
     aud: client.aud,
     audit: Object.assign(Object.create(client.audit), {
       log: () => client.audit.log(),
-      checkpoint: () => client.audit.checkpoint(),
-      tile: async (path: string) => {
-        const bytes = (await client.audit.tile(path)).slice();
-        if (path.includes("entries")) bytes[40]! ^= 1;
-        return bytes;
-      },
+      export: async (from: number, to?: number) =>
+        new Response(change(await new Response(await client.audit.export(from, to)).text())).body!,
     }),
-  };
+  });
+  const { epochs = [] } = await client.audit.log();
+  const [{ origin } = { origin: "" }, { first_seq } = { first_seq: 0 }] = epochs;
+  const second = await new Response(await client.audit.export(first_seq, first_seq + 10)).text();
   await scene.cable.cut(); // the Worker's own projector is away
   try {
-    await expect(run({ reset: true, client: forged })).rejects.toMatchObject({ code: "log.inclusion_invalid" });
+    const codeOf = async (change: (text: string) => string) =>
+      (await run({ reset: true, client: forged(change) }).catch((error: unknown) => error)) as { code: string };
+    const changed = (text: string) => text.replace('"tenant":"default"', '"tenant":"defaulT"');
+    expect(await codeOf(changed)).toMatchObject({ code: "log.consistency_invalid" });
+    expect(await codeOf((text) => text.slice(0, -40))).toMatchObject({ code: "log.proof_malformed" });
+    // A stretch of another tree verifies by itself; it is not what was asked for.
+    expect(await codeOf(() => second)).toMatchObject({ code: "log.proof_malformed" });
+    const kept = treePolicies(await client.audit.log()).filter((tree) => tree.origin !== origin);
+    const policies = kept.map(({ policy }) => policy);
+    await expect(run({ reset: true, policies })).rejects.toMatchObject({ code: "log.origin_unknown" });
     const { sql } = database();
     const [{ n }] = (await sql`SELECT count(*)::int AS n FROM audit_event`) as [{ n: number }];
     expect(n).toBe(0);
