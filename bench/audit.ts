@@ -79,10 +79,13 @@ async function appends(probe: Probe, samples: Samples, { smoke }: Options): Prom
     { name: "append.batch50", of: 50, batches: smoke ? 4 : 200, promises: 50 },
     { name: "append.batch50.no_promise", of: 50, batches: smoke ? 4 : 200, promises: 0 },
     { name: "append.single", of: 1, batches: smoke ? 16 : 600, promises: 1 },
+    { name: "append.single.c256", of: 1, batches: smoke ? 16 : 3_000, promises: 1, at_once: 256 },
+    { name: "append.single.c256.intake4", of: 1, batches: smoke ? 16 : 3_000, promises: 1, at_once: 256, doors: 4 },
   ];
-  for (const { name, of, batches, promises } of cases) {
+  for (const { name, of, batches, promises, at_once = AT_ONCE, doors } of cases) {
     await probe.ask({ op: "make", log: "appended", batches, of });
-    const ms = await timed(() => probe.ask({ op: "append", log: "appended", at_once: AT_ONCE, promises }));
+    const spread = doors === undefined ? {} : { doors };
+    const ms = await timed(() => probe.ask({ op: "append", log: "appended", at_once, promises, ...spread }));
     samples.note(name, (batches * of * 1_000) / ms);
   }
 }

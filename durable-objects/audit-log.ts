@@ -26,6 +26,7 @@ import { EventReader } from "./event-reader.ts";
 import { Followers } from "./followers.ts";
 import { Handover } from "./handover.ts";
 import { follows } from "./head-order.ts";
+import { IntakeLoad } from "./intake-load.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
 import { type Consistency, type LogFacts, LogReads, type ProofAsk, type Proved, type Range } from "./log-reads.ts";
@@ -67,6 +68,7 @@ export class AuditLog extends DurableObject<Env> {
   readonly #reads: LogReads;
   readonly #streams: LogStreams;
   readonly #salts: SaltOutbox;
+  readonly #load = new IntakeLoad();
   #alarmMs: number | null = null;
   /** When projecting is due: while Postgres is down it waits longer than sealing does. */
   #projectAtMs = 0;
@@ -147,17 +149,24 @@ export class AuditLog extends DurableObject<Env> {
    * then nothing of the whole ask was appended, or, without the key of an old promise, all of it without a promise
    */
   async append(ask: AppendAsk): Promise<Appended> {
+    const intake = this.#load.count(Date.now());
     try {
       const written = this.#append(ask);
       if (!written.ok) return written;
       // From here on nothing is read or written that another call could change: the rows stand, promises follow from them.
       const promises = await Promise.all(written.stored.slice(0, ask.promises).map((found) => this.#promise(found)));
-      return { ok: true, promises, seqs: written.stored.map(({ seq }) => seq) };
+      const seqs = written.stored.map(({ seq }) => seq);
+      return { ok: true, promises, seqs, ...(intake === 0 ? {} : { intake }) };
     } catch (error) {
       const code = codeOf(error);
       warn("audit_log.append_failed", { log: this.#name(), code });
       return { ok: false, code: code === "config.incomplete" ? code : "audit.unavailable" };
     }
+  }
+
+  /** Appends that an intake object gathered: in their order, each answered by itself, all durable in one commit. */
+  appendEach(asks: AppendAsk[]): Promise<Appended[]> {
+    return Promise.all(asks.map((ask) => this.append(ask)));
   }
 
   /** Check, compare, number and write, without awaiting. */
@@ -317,6 +326,7 @@ export class AuditLog extends DurableObject<Env> {
       handover_failures: this.#handover.failures,
       forked: this.#epochs.forked,
       rows_from: this.#keeping.from(),
+      intake: this.#load.shards,
       bytes: this.ctx.storage.sql.databaseSize,
     };
   }

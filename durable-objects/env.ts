@@ -1,6 +1,7 @@
 /** Bindings, variables and secrets that the objects and the Worker share; wrangler.toml says what each is. */
 import { TalosError } from "@talos/contracts";
 import type { Anchors } from "./anchors.ts";
+import type { AuditIntake } from "./audit-intake.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { CapabilityGate } from "./capability-gate.ts";
 import type { MetaLog } from "./meta-log.ts";
@@ -15,6 +16,8 @@ export interface Env {
   TENANT_HEADS: DurableObjectNamespace<TenantHead>;
   /** by tenant */
   AUDIT_LOGS: DurableObjectNamespace<AuditLog>;
+  /** by `<tenant>/<number>`, before the log of a tenant that appends much */
+  AUDIT_INTAKES: DurableObjectNamespace<AuditIntake>;
   /** one object, `meta` */
   META_LOG: DurableObjectNamespace<MetaLog>;
   /** by `<tenant>/<sink id>` */

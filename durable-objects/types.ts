@@ -76,9 +76,12 @@ export interface AppendAsk {
   promises?: number;
 }
 
-/** Promises (compact JWS) of as many events as asked, and one place in the log for each event, in order. */
+/**
+ * Promises (compact JWS) of as many events as asked, and one place in the log for each event, in order.
+ * `intake`: over how many intake objects further appends should be spread; absent, the log takes them itself.
+ */
 export type Appended =
-  | { ok: true; promises: string[]; seqs: number[] }
+  | { ok: true; promises: string[]; seqs: number[]; intake?: number }
   | {
       ok: false;
       code: ErrorCode;
@@ -120,6 +123,8 @@ export interface LogStatus {
   forked: boolean;
   /** the number from which on the log's rows hold every event; those before lie in the bucket alone */
   rows_from: number;
+  /** intake objects that appends are spread over; 0 while the log takes them itself */
+  intake: number;
   /** size of the object's database */
   bytes: number;
 }

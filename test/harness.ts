@@ -39,7 +39,7 @@ export interface TalosOptions {
   port?: number;
 }
 
-export type Dependency = "gate" | "head" | "log" | "log.outcome" | "kv";
+export type Dependency = "gate" | "head" | "intake" | "log" | "log.outcome" | "kv";
 
 /** What the faulty entry can be told; each request of a test after the answer sees it. */
 export interface Faults {
@@ -51,13 +51,23 @@ export interface Faults {
   wrong?: Dependency[];
   /** the isolate forgets what is in force, as a new one knows nothing */
   forget?: boolean;
+  /** intake objects that the logs advise, whatever they are asked */
+  intake?: number;
   /** another value of a secret, as a new deployment would have it */
   keysets?: Keysets;
   /** one in so many writes of a file to the bucket fails: half of them are done all the same, and their answer is lost */
   files?: number;
 }
 
-type ObjectKind = "Anchors" | "AuditLog" | "CapabilityGate" | "MetaLog" | "SubjectVault" | "TenantHead" | "WebhookSink";
+type ObjectKind =
+  | "Anchors"
+  | "AuditIntake"
+  | "AuditLog"
+  | "CapabilityGate"
+  | "MetaLog"
+  | "SubjectVault"
+  | "TenantHead"
+  | "WebhookSink";
 
 export interface Talos {
   origin: string;
@@ -70,6 +80,8 @@ export interface Talos {
   faults(faults: Faults): Promise<void>;
   /** events that the logs took since the start, in order (with `faults` only) */
   recorded(): Promise<AuditEventV2[]>;
+  /** appends that went through intake objects since the start (with `faults` only) */
+  gathered(): Promise<number>;
   /** writes of files that were made to fail since the start (with `faults` only): not done, done without an answer */
   failedFiles(): Promise<{ undone: number; done: number }>;
   /** revoke past the Worker, as another isolate would (with `faults` only); `body` as of `revocations.create` */
@@ -219,6 +231,7 @@ export async function startTalos(options: TalosOptions = {}): Promise<Talos> {
       const response = await fetch(`${origin}/__faults`, { method: "POST", body: JSON.stringify(faults) });
       if (!response.ok) throw new Error("this Talos was not started with faults");
     },
+    gathered: async () => (await (await fetch(`${origin}/__gathered`)).json()) as number,
     recorded: async () => (await (await fetch(`${origin}/__recorded`)).json()) as AuditEventV2[],
     failedFiles: async () => (await (await fetch(`${origin}/__failed`)).json()) as { undone: number; done: number },
     revokeAtObject: async (body, aud) =>

@@ -14,6 +14,7 @@ import { metaHandlers } from "./meta/app.ts";
 import { surfaceApp } from "./shared/surface.ts";
 
 export { Anchors } from "../durable-objects/anchors.ts";
+export { AuditIntake } from "../durable-objects/audit-intake.ts";
 export { AuditLog } from "../durable-objects/audit-log.ts";
 export { CapabilityGate } from "../durable-objects/capability-gate.ts";
 export { MetaLog } from "../durable-objects/meta-log.ts";

@@ -5,7 +5,7 @@
 import { sealEvent, uuidv7 } from "@talos/core";
 import { encodeBatch } from "../../durable-objects/batch.ts";
 import type { Env } from "../../durable-objects/env.ts";
-import type { AppendEvent } from "../../durable-objects/types.ts";
+import type { AppendEvent, Appended } from "../../durable-objects/types.ts";
 
 export interface ProbeAsk {
   op: "make" | "append" | "one" | "status" | "flush" | "leaf";
@@ -16,6 +16,8 @@ export interface ProbeAsk {
   /** append: batches on their way at once, and of how many events of each the promise is wanted */
   at_once?: number;
   promises?: number;
+  /** append: through so many intake objects; the log itself when absent */
+  doors?: number;
   /** leaf: whose */
   index?: number;
 }
@@ -41,12 +43,13 @@ function event(tenant: string): AppendEvent {
 async function answer(env: Env, ask: ProbeAsk): Promise<unknown> {
   const { op, log: name, batches = 1, of = 1, at_once = 16, index = 0 } = ask;
   const log = env.AUDIT_LOGS.getByName(name);
-  const append = async (events: AppendEvent[]) => {
+  const append = async (events: AppendEvent[], caller = 0): Promise<number> => {
     const promises = ask.promises ?? events.length;
-    const appended = await log.append({ events: encodeBatch(events), promises });
+    const door = ask.doors === undefined ? log : env.AUDIT_INTAKES.getByName(`${name}/${caller % ask.doors}`);
+    const appended: Appended = await door.append({ events: encodeBatch(events), promises });
     if (!appended.ok) throw new Error(appended.code);
     if (appended.promises.length !== promises) throw new Error("not the promises that were asked for");
-    return appended.seqs.at(-1);
+    return appended.seqs.at(-1)!;
   };
   if (op === "make") {
     made = Array.from({ length: batches }, () => Array.from({ length: of }, () => event(name)));
@@ -54,11 +57,11 @@ async function answer(env: Env, ask: ProbeAsk): Promise<unknown> {
   }
   if (op === "append") {
     let last = 0;
-    const worker = async (): Promise<void> => {
+    const worker = async (caller: number): Promise<void> => {
       for (let batch = made.pop(); batch !== undefined; batch = made.pop())
-        last = Math.max(last, (await append(batch))!);
+        last = Math.max(last, await append(batch, caller));
     };
-    await Promise.all(Array.from({ length: at_once }, worker));
+    await Promise.all(Array.from({ length: at_once }, (_, caller) => worker(caller)));
     return last;
   }
   if (op === "one") return append(made.pop()!);

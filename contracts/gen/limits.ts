@@ -244,6 +244,22 @@ export const LIMITS = {
   audit_buffer_ms: 100,
   /** entries. How many may wait. */
   audit_buffer_events: 64,
+  /** appends a second. What a log takes itself, and each of its intake objects: a quarter of the 1,000 requests a second that the platform gives one object. */
+  audit_intake_rate: 250,
+  /** objects. Intake objects of one log at most: 4,000 appends a second, which reach the log in at most 16 calls at a time. */
+  audit_intake_shards: 16,
+  /** milliseconds. Over which a log counts its appends: long enough to see a load, short enough to follow it. */
+  audit_intake_window_ms: 5000,
+  /** entries. Appends that an intake object hands over at once; each is a transaction of its own, all are one commit. */
+  audit_intake_asks: 256,
+  /** bytes. Text of such a call: the platform takes 32 MiB, and the log copies each batch a few times. */
+  audit_intake_bytes: 4194304,
+  /** entries. Appends that wait in an intake object for the call before; those beyond are refused instead of timing out. */
+  audit_intake_waiting: 1024,
+  /** bytes. Text that waits there, an eighth of an object's memory. */
+  audit_intake_waiting_bytes: 16777216,
+  /** milliseconds. How long an isolate passes by the intake objects after one gave no answer: a restart takes seconds. */
+  audit_intake_pass_ms: 30000,
   /** seconds. What a promise says about publication of its leaf. */
   audit_max_delay_seconds: 60,
   /** milliseconds. Events wait this long for company before they are projected. */

@@ -1,12 +1,14 @@
 /**
- * A tenant's log that is aborted at a chosen operation, and its careful callers: they append, alone and several at once,
- * try again what was not answered, and hold the log to every promise and every head that they ever saw.
+ * A tenant's log that is aborted at a chosen operation, and its careful callers: they append, alone and several at once, at
+ * the log and at intake objects before it, try again what was not answered, and hold the log to every promise and every
+ * head that they ever saw.
  */
 import { env } from "cloudflare:test";
 import type { Keysets } from "@talos/contracts";
 import { b64uDecode, leafHash, sealEvent, uuidv7 } from "@talos/core";
 import * as tree from "@talos/core/log";
 import { expect } from "vitest";
+import type { AuditIntake } from "../../durable-objects/audit-intake.ts";
 import type { AuditLog } from "../../durable-objects/audit-log.ts";
 import { headKeys, META, metaKeys, metaNames } from "../../durable-objects/meta-key.ts";
 import { type FileNames, fileNames } from "../../durable-objects/publisher.ts";
@@ -101,7 +103,7 @@ export class CrashedLog {
     );
     const append = async (batch: AppendEvent[]): Promise<void> => {
       if (
-        !(await this.#append(batch).then(
+        !(await this.#append(batch, this.#door()).then(
           () => true,
           () => false,
         ))
@@ -143,9 +145,16 @@ export class CrashedLog {
     return Math.floor(this.#random() * below);
   }
 
+  /** An intake object before the log, every other time; the log itself for the others. */
+  #door() {
+    return this.#random() < 0.5 ? env.AUDIT_INTAKES.getByName(`${this.#name}/${this.#pick(2)}`) : undefined;
+  }
+
   /** @throws when there is no answer, or a refusal */
-  async #append(events: AppendEvent[]): Promise<void> {
-    const answer = await this.#ask<Appended>(async (log) => log.append({ events }));
+  async #append(events: AppendEvent[], door?: DurableObjectStub<AuditIntake>): Promise<void> {
+    const answer = await (door === undefined
+      ? this.#ask<Appended>(async (log) => log.append({ events }))
+      : (door.append({ events }) as Promise<Appended>));
     if (!answer.ok) throw new Error(answer.code);
     answer.seqs.forEach((seq, i) => {
       const known = this.#acknowledged[seq];

@@ -9,6 +9,7 @@ import { type Step as VaultStep, SubjectVault as RealSubjectVault } from "../../
 import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/tenant-head.ts";
 
 export { Anchors } from "../../durable-objects/anchors.ts";
+export { AuditIntake } from "../../durable-objects/audit-intake.ts";
 export { CapabilityGate } from "../../durable-objects/capability-gate.ts";
 export { MetaLog } from "../../durable-objects/meta-log.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";

@@ -50,6 +50,16 @@ const ofObjects = (faults: Faults): Fault => ({
   begin: () => scene.talos.faults(faults),
   end: () => scene.talos.faults({}),
 });
+/** Appends go through intake objects before, meanwhile and afterwards. */
+const ofSpread = (faults: Faults): Fault => ({
+  begin: async () => {
+    await scene.talos.faults({ intake: 4, forget: true });
+    const before = await scene.talos.gathered();
+    await expect.poll(() => scene.talos.gathered(), { timeout: 20_000 }).toBeGreaterThan(before + WIDTH);
+    await scene.talos.faults({ intake: 4, ...faults });
+  },
+  end: () => scene.talos.faults({ intake: 4 }),
+});
 const ofPostgres = (line: Line | "cut"): Fault => ({
   begin: () => (line === "cut" ? scene.cable.cut() : scene.cable.become(line)),
   end: () => scene.cable.mend(),
@@ -139,8 +149,8 @@ async function expectWhole(): Promise<void> {
 
 const codes = (failed: readonly Shot[]): string[] => [...new Set(failed.map((s) => `${s.status} ${codeOf(s)}`))].sort();
 
-/** `says`: what callers hear, and nothing else; empty when nobody notices. */
-const CASES: { name: string; fault: () => Fault; says: string[]; meanwhile?: () => Promise<void> }[] = [
+/** `says`: what callers hear, and nothing else; empty when nobody notices. `rarely`: few or none of them may hear it. */
+const CASES: { name: string; fault: () => Fault; says: string[]; rarely?: true; meanwhile?: () => Promise<void> }[] = [
   ...(["down", "slow", "wrong"] as const).flatMap((mode) => [
     {
       name: `CapabilityGate ${mode}`,
@@ -150,6 +160,12 @@ const CASES: { name: string; fault: () => Fault; says: string[]; meanwhile?: () 
     {
       name: `AuditLog ${mode}`,
       fault: () => ofObjects({ [mode]: ["log"] }),
+      says: ["500 outcome.unrecorded", "503 audit.unavailable"],
+    },
+    {
+      name: `AuditIntake ${mode}, while the log advises it`,
+      fault: () => ofSpread({ [mode]: ["intake"] }), // passed by after the first answer that does not come
+      rarely: true as const,
       says: ["500 outcome.unrecorded", "503 audit.unavailable"],
     },
     {
@@ -177,9 +193,10 @@ const CASES: { name: string; fault: () => Fault; says: string[]; meanwhile?: () 
 ];
 
 describe.each(Array.from({ length: ROUNDS }, (_, i) => i + 1))(`under load (seed ${SEED}), round %i`, () => {
-  it.each(CASES)("$name", { timeout: 120_000 }, async ({ fault, says, meanwhile }) => {
+  it.each(CASES)("$name", { timeout: 120_000 }, async ({ fault, says, rarely, meanwhile }) => {
     const failed = await during(fault(), meanwhile);
     expect(codes(failed).filter((code) => !says.includes(code))).toEqual([]);
-    if (says.length > 0) expect(failed.length).toBeGreaterThan(0);
+    if (rarely) expect(failed.length).toBeLessThanOrEqual(2 * WIDTH);
+    else if (says.length > 0) expect(failed.length).toBeGreaterThan(0);
   });
 });

@@ -4,6 +4,7 @@
  * shipped entry is workers/index.ts.
  */
 import { type Keysets, LIMITS } from "@talos/contracts";
+import { AuditIntake as RealIntake } from "../../durable-objects/audit-intake.ts";
 import { AuditLog as RealLog } from "../../durable-objects/audit-log.ts";
 import { offeredBy } from "../../durable-objects/batch.ts";
 import { CapabilityGate as RealGate } from "../../durable-objects/capability-gate.ts";
@@ -12,6 +13,7 @@ import { TenantHead as RealHead } from "../../durable-objects/tenant-head.ts";
 import type { AppendAsk, Appended } from "../../durable-objects/types.ts";
 import type { Env } from "../../workers/env.ts";
 import { forgetLeases } from "../../workers/gateway/admission.ts";
+import { forgetIntake } from "../../workers/gateway/intake.ts";
 import { forgetInForce } from "../../workers/gateway/in-force.ts";
 import app from "../../workers/index.ts";
 
@@ -28,6 +30,8 @@ interface Control {
   /** what answers garbage, and does nothing */
   wrong?: string[];
   forget?: boolean;
+  /** intake objects that the logs advise, whatever they are asked */
+  intake?: number;
   keysets?: Keysets;
   /** one in so many writes of a file to the bucket fails: half of them are done all the same, and their answer is lost */
   files?: number;
@@ -124,10 +128,21 @@ export class AuditLog extends RealLog {
     return as(outcome ? "log.outcome" : "log.other", { ok: true }, () =>
       as("log", { ok: true }, async () => {
         const answer = await super.append(ask);
-        if (answer.ok) recorded.push(...events.map(({ body }) => body));
-        return answer;
+        if (!answer.ok) return answer;
+        recorded.push(...events.map(({ body }) => body));
+        return control.intake === undefined ? answer : { ...answer, intake: control.intake };
       }),
     );
+  }
+}
+
+/** Appends that intake objects were asked for since the start. */
+let gathered = 0;
+
+export class AuditIntake extends RealIntake {
+  override append(ask: AppendAsk): Promise<Appended> {
+    gathered += 1;
+    return as("intake", Promise.resolve({ ok: true } as Appended), () => super.append(ask));
   }
 }
 
@@ -142,6 +157,7 @@ export default {
     const { pathname } = new URL(request.url);
     if (pathname === "/__recorded") return Response.json(recorded.map((body) => JSON.parse(body) as unknown));
     if (pathname === "/__failed") return Response.json(failed);
+    if (pathname === "/__gathered") return Response.json(gathered);
     if (pathname === "/__revoke") {
       // As from another isolate: the object knows, this isolate's memory does not.
       const { statement, chain, aud } = (await request.json()) as { statement: string; chain: string; aud: string };
@@ -152,6 +168,7 @@ export default {
     if (control.forget === true) {
       forgetInForce();
       forgetLeases();
+      forgetIntake();
     }
     if (control.keysets !== undefined) keysets = JSON.stringify(control.keysets);
     return new Response(null, { status: 204 });

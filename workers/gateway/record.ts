@@ -8,11 +8,13 @@ import { LIMITS, TalosError } from "@talos/contracts";
 import { sealEvent } from "@talos/core";
 import type { SealedSalts } from "../../durable-objects/value-keys.ts";
 import { encodeBatch } from "../../durable-objects/batch.ts";
+import type { Appended } from "../../durable-objects/types.ts";
 import { counters } from "./counters.ts";
 import { within } from "./deadline.ts";
 import type { Draft } from "./events.ts";
 import type { Asker } from "./asker.ts";
 import { codeOr } from "./in-force.ts";
+import { heed, intakeOf, pass } from "./intake.ts";
 import { keepValue, type Value } from "./values.ts";
 
 /** What AuditLog takes, and what is to be kept of it once it is durable. */
@@ -45,17 +47,22 @@ export async function append(
   counters.log_appends += 1;
   const salted = entries.some(({ sealed }) => sealed !== undefined);
   const events = salted ? entries.map(({ value: _, ...entry }) => entry) : encodeBatch(entries);
-  let answer: Awaited<ReturnType<ReturnType<Asker["env"]["AUDIT_LOGS"]["getByName"]>["append"]>>;
+  const { env, tenant } = asker;
+  let answer: Appended;
   try {
-    answer = await within(Promise.resolve(asker.env.AUDIT_LOGS.getByName(asker.tenant).append({ events, promises })));
+    answer = await within(
+      (async (): Promise<Appended> => intakeOf(env, tenant, Date.now()).append({ events, promises }))(),
+    );
     // What is no answer of a log promises nothing.
     if (typeof answer?.ok !== "boolean" || (answer.ok && answer.promises?.length !== promises)) {
       throw new Error("not the promises that were asked for");
     }
   } catch (cause) {
-    throw new TalosError("audit.unavailable", { tenant: asker.tenant }, { cause });
+    pass(tenant, Date.now());
+    throw new TalosError("audit.unavailable", { tenant }, { cause });
   }
-  if (!answer.ok) throw new TalosError(codeOr(answer.code, "audit.unavailable"), { tenant: asker.tenant });
+  if (!answer.ok) throw new TalosError(codeOr(answer.code, "audit.unavailable"), { tenant });
+  heed(tenant, answer);
   for (const entry of entries) if (entry.value !== undefined) keepValue(asker, entry, entry.value);
   return { promises: answer.promises, seqs: answer.seqs };
 }
