@@ -72,6 +72,7 @@ function whereToLook({ state: { origin, aud, dir }, database, chain }: Stack): s
   npx talos audit tail                            # what just happened
   npx talos audit verify ${proof} --policy ${policy}${anchored}
                                                   # the last call's proof: nothing that runs here is asked for it
+  npx talos audit log                             # how far the record has come
   npx talos cap inspect                           # what you may do
   npm run demo                                    # the scenario again
 

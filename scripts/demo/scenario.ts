@@ -20,6 +20,8 @@ import { eventually, expect, playSteps, type Step } from "./steps.ts";
 const REVOKED_WITHIN_MS = 35_000;
 /** The record is in Postgres within 10 s (level A6); the rest is patience with a slow machine. */
 const INDEXED_WITHIN_MS = 30_000;
+/** An erasure destroys its key before it is answered; the rest is a second's work, and patience. */
+const ERASED_WITHIN_MS = 30_000;
 
 const TOOL_GRANTS: GrantInit[] = [
   { tool: "everything/echo", classes: ["read"] },
@@ -95,6 +97,7 @@ class Play {
       { title: "every call stands in the record with a signed promise", run: () => this.#isRecorded() },
       { title: "the record is read back from Postgres", run: () => this.#readsBack() },
       { title: "the proof of its last call is verified, offline", run: () => this.#isProved() },
+      { title: "what is kept of a call is opened, erased, and its proof stands", run: () => this.#isErased() },
     ];
   }
 
@@ -225,13 +228,13 @@ class Play {
     return `REVOKED after ${((Date.now() - started) / 1000).toFixed(1)} s (revocation ${rev_seq}), new sessions too`;
   }
 
-  #reader(): Client {
+  #reader(more: GrantInit[] = []): Client {
     const key = Key.generate();
     const chain = issueCapability({
       key: this.#operator,
       holder: key,
       aud: this.#aud,
-      grants: [{ tool: "talos/audit.events", classes: ["read"], actions: ["read"] }],
+      grants: [{ tool: "talos/audit.events", classes: ["read"], actions: ["read"] }, ...more],
       ttl_seconds: 600,
     });
     return new Client({ key, chain });
@@ -293,6 +296,34 @@ class Play {
     const anchored =
       block?.kind === "evm" ? `anchored in block ${block.block_number} of the local chain` : "no chain here";
     return `event ${log.index} of ${log.size}; cosigned by ${names}; ${anchored}`;
+  }
+
+  async #isErased(): Promise<string> {
+    const of = ({ event }: AuditRecord) => "kind" in event && event.resource?.resource_id === "everything/echo";
+    const call = this.#records.find(of);
+    expect(call, "no call of echo was recorded: an earlier step failed");
+    const { event_id } = call.event;
+    const client = this.#reader([
+      { tool: "talos/audit.values", classes: ["read"], actions: ["read"] },
+      { tool: "talos/privacy.erasures", classes: ["read", "destructive"], actions: ["read", "write"] },
+    ]);
+    const [kept] = (await client.privacy.values(event_id)).values;
+    const text = Buffer.from(kept?.value ?? "", "base64url").toString();
+    expect(text.includes('"message"'), `what is kept of it is ${kept?.state}: ${text}`);
+    // The holder of the root link answers for everyone who acts for it: what its sub-agent asked is kept as its own.
+    const { id } = await client.privacy.erase(this.#agentKey.did);
+    const erased = await eventually(
+      async () => {
+        const erasure = await client.privacy.erasure(id);
+        return erasure.state === "done" ? erasure : null;
+      },
+      { every_ms: 250, timeout_ms: ERASED_WITHIN_MS, otherwise: "the erasure is not done" },
+    );
+    const refusal = await caught(() => client.privacy.values(event_id));
+    expect(refusal === "value.erased", `its values are answered with ${refusal}`);
+    const { event } = await verifiedProof({ client, event_id });
+    expect(event.includes("commitments"), "the event lost its commitments");
+    return `${text} was kept; ${erased.values} values erased; the event still verifies`;
   }
 }
 

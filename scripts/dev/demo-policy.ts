@@ -26,7 +26,10 @@ export function demoPolicy(args: {
   };
 }
 
-/** What the newcomer's agent (`.talos/agent.cap`) may do: nearly all of the everything server, read the record, and add to it. */
+/**
+ * What the newcomer's agent (`.talos/agent.cap`) may do: nearly all of the everything server; read the record, and add to it;
+ * see what is kept of calls, and erase it.
+ */
 export const AGENT_GRANTS: readonly GrantInit[] = [
   ...["echo", "get-annotated-message", "get-resource-links", "get-structured-content", "get-sum", "get-tiny-image"].map(
     (name): GrantInit => ({ tool: `everything/${name}`, classes: ["read"] }),
@@ -38,5 +41,9 @@ export const AGENT_GRANTS: readonly GrantInit[] = [
   { tool: "everything/@resource", classes: ["read"], actions: ["read"] },
   { tool: "talos/audit.append", classes: ["write"], actions: ["write"] },
   { tool: "talos/audit.events", classes: ["read"], actions: ["read"] },
+  { tool: "talos/audit.values", classes: ["read"], actions: ["read"] },
+  { tool: "talos/privacy.erasures", classes: ["read", "destructive"], actions: ["read", "write"] },
+  { tool: "talos/privacy.holds", classes: ["write"], actions: ["write", "delete"] },
+  { tool: "talos/privacy.subjects", classes: ["read"], actions: ["read"] },
   { tool: "talos/health.ready", classes: ["read"], actions: ["read"] },
 ];

@@ -27,12 +27,16 @@ const showCommand: Command = {
   usage: "[FILE]",
   summary: "Show the public names of a key",
   positionals: [0, 1],
-  options: { key: { type: "string", short: "k", value: "FILE", help: "the key (TALOS_KEY; agent.json)" } },
-  examples: ["talos key show", "talos key show operator.json"],
+  options: {
+    key: { type: "string", short: "k", value: "FILE", help: "the key (TALOS_KEY; agent.json)" },
+    did: { type: "boolean", help: "print the DID alone, for another command" },
+  },
+  examples: ["talos key show", "talos key show operator.json", 'talos hold "$(talos key show --did)" --show'],
   run(context, values, [file]) {
     if (file && text(values, "key")) throw new UsageError("name the file once");
     const key = file ? loadKey(resolve(context.io.cwd, file)) : context.key();
-    context.print({ ...key.toJSON(), did_jwk: key.didJwk }, lines(key));
+    if (values.did === true) context.print({ did: key.did }, [key.did]);
+    else context.print({ ...key.toJSON(), did_jwk: key.didJwk }, lines(key));
     return undefined;
   },
 };

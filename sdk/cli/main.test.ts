@@ -22,7 +22,7 @@ const COMMANDS = [
     "tools",
     "call",
   ],
-  ...["revoke link", "revoke key", "revoke epoch", "audit tail", "audit show"],
+  ...["revoke link", "revoke key", "revoke epoch", "audit tail", "audit show", "audit values", "erase", "hold"],
   ...["audit proof", "audit verify", "audit monitor"],
   ...[
     "audit log",
@@ -109,6 +109,10 @@ describe("help", () => {
       ["call", "a", "b", "c"],
       ["sink", "create", "https://siem.example.com/", "--algorithm", "v1"],
       ["sink", "create", "https://siem.example.com/", "--kind", "gossip"],
+      ["erase", "did:key:no"],
+      ["erase", "--id", "no"],
+      ["hold", "nobody"],
+      ["audit", "verify-export", "none.ndjson", "--policy", "none.txt"],
       ["sink", "replay", "q83vEjRWeJCrze8SNFZ4kA", "--from", "5", "--to", "5"],
     ]) {
       const { code, out, err } = await talos(...args);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { validate } from "@talos/contracts";
 import type { Client } from "../client.ts";
 import type { AuditValues, Erasure, PrivacySubject } from "../privacy.ts";
 import { type Command, IDENTITY, text, UsageError } from "./command.ts";
@@ -29,8 +30,9 @@ const erase: Command = {
   usage: "DID | --id ID",
   summary: "Destroy what is kept of a subject's calls; the record and its proofs stand",
   about: `The key of everything that is kept of the subject up to now is destroyed at once; sealed values are deleted and the
-erasure is recorded after that, also when nobody waits for it. Needs grants for talos/privacy.erasures, write to erase and
-read to wait. A subject under legal hold is refused with privacy.held.`,
+erasure is recorded after that, also when nobody waits for it. A subject is the holder of a capability's root link, and answers
+for everyone who acts for it. Needs grants for talos/privacy.erasures: class destructive, action write, to erase; read, read, to
+wait. A subject under legal hold is refused with privacy.held.`,
   positionals: [0, 1],
   options: {
     ...IDENTITY,
@@ -40,12 +42,15 @@ read to wait. A subject under legal hold is refused with privacy.held.`,
   },
   examples: [
     "talos erase did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --wait",
+    'talos erase "$(talos key show --did)" --reason "asked by letter"',
     "talos erase --id ID --wait",
   ],
   async run(context, options, [did]) {
     const id = text(options, "id");
     if ((id === undefined) === (did === undefined))
       throw new UsageError("either a DID to erase, or --id of an erasure");
+    if (did !== undefined) requireDid(did);
+    if (id !== undefined && !/^[\w-]{64}$/.test(id)) throw new UsageError("--id is what `talos erase` printed");
     const client = context.client();
     let erasure =
       id === undefined ? await client.privacy.erase(did!, text(options, "reason")) : await client.privacy.erasure(id);
@@ -60,17 +65,23 @@ const hold: Command = {
   usage: "DID",
   summary: "Put a subject under legal hold, lift it, or show what is kept of it",
   about:
-    "While a subject is held no erasure of it begins. Needs grants for talos/privacy.holds, or talos/privacy.subjects.",
+    "While a subject is held no erasure of it begins. Needs grants for talos/privacy.holds, class write (action write to set,\n" +
+    "delete to lift), or, to show, for talos/privacy.subjects, class read, action read.",
   positionals: [1, 1],
   options: {
     ...IDENTITY,
     release: { type: "boolean", help: "lift the hold" },
     show: { type: "boolean", help: "change nothing" },
   },
-  examples: ["talos hold DID", "talos hold DID --release", "talos hold DID --show"],
+  examples: [
+    "talos hold did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
+    "talos hold did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK --release",
+    'talos hold "$(talos key show --did)" --show',
+  ],
   async run(context, options, [did]) {
     if (options.release === true && options.show === true)
       throw new UsageError("--release and --show exclude each other");
+    requireDid(did!);
     const { privacy } = context.client();
     const ask = options.show === true ? "subject" : options.release === true ? "release" : "hold";
     const subject = await privacy[ask](did!);
@@ -78,6 +89,12 @@ const hold: Command = {
     return undefined;
   },
 };
+
+/** @throws UsageError */
+function requireDid(did: string): void {
+  if (!validate("privacy/erase", { subject: did }).ok)
+    throw new UsageError(`${printable(did)} is no DID, did:key:… or the like`);
+}
 
 async function finished(client: Client, begun: Erasure): Promise<Erasure> {
   let erasure = begun;
