@@ -398,7 +398,7 @@ describe("erasing", () => {
   });
 
   it("is of this subject only", async () => {
-    const other = erasureId("B".repeat(42) + "A", new Uint8Array(16));
+    const other = erasureId(`${"B".repeat(42)}A`, new Uint8Array(16));
     expect(await erase(other)).toMatchObject({ code: "contract.invalid" });
     const id = erasureId(hash, new Uint8Array(16));
     const ask = { id, subject: "did:web:other.example", principal: PRINCIPAL, request_id: "request" };

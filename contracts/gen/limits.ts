@@ -262,8 +262,8 @@ export const LIMITS = {
   audit_intake_pass_ms: 30000,
   /** seconds. What a promise says about publication of its leaf. */
   audit_max_delay_seconds: 60,
-  /** milliseconds. Events wait this long for company before they are projected. */
-  audit_project_ms: 1000,
+  /** milliseconds. Events wait this long for company before they are sealed and projected: with the work itself they are sealed within a second. */
+  audit_project_ms: 800,
   /** milliseconds. The longest pause between attempts while Postgres is down. */
   audit_project_retry_ms: 60000,
   /** entries. Rows of one projecting statement. */

@@ -1,2 +1,2 @@
 /** Written by `npm run wasm`. base64url SHA-256 of talos_core_bg.wasm; tickets and receipts name it. */
-export const CORE_HASH = "LpLojHZ5PpkBXvR2mBaWsasXamzxgLt1u2qYhUnYY2w";
+export const CORE_HASH = "s9suAmCz0TO1FMZALexVTUdMGKqVQPlTawuAgoyKMe0";
