@@ -55,6 +55,8 @@ export class SubjectVault extends DurableObject<Env> {
   readonly #subject: string;
   #open: Open | undefined;
   #running: Promise<void> | undefined;
+  /** Of the last attempt to wrap the key anew that failed. */
+  #rewrapFailedMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -185,20 +187,24 @@ export class SubjectVault extends DurableObject<Env> {
     return { ok: true, erasure: shown(found) };
   }
 
-  describe(): Rpc.SubjectAnswer {
+  /** Whoever looks sees to it that the key in use is wrapped under today's primary: that is what is waited for after a rotation. */
+  async describe(): Promise<Rpc.SubjectAnswer> {
+    await this.#rewrap();
     const { generation, held, erased_ms } = this.#store.vault();
     const newest = this.#store.newest();
+    const kid = this.#store.key(generation)?.kid;
     const standing = {
       held,
       ...this.#store.counts(generation, Date.now() - LIMITS.value_seal_ms),
       ...(erased_ms < 0 ? {} : { erased_ms }),
       ...(newest === undefined ? {} : { erasure: newest.id }),
+      ...(kid === undefined ? {} : { key_id: kid }),
     };
     return { ok: true, standing };
   }
 
   /** An erasure that has begun goes on: what it destroyed is gone. */
-  hold(held: boolean): Rpc.SubjectAnswer {
+  hold(held: boolean): Promise<Rpc.SubjectAnswer> {
     this.#store.hold(held);
     return this.describe();
   }
@@ -218,12 +224,13 @@ export class SubjectVault extends DurableObject<Env> {
         await this.#advance(at);
       }
       await this.#sweep();
-      await this.#rewrap();
     } catch (error) {
       const at = this.#underWay();
       if (at !== undefined) this.#store.saveErasure({ ...at, failures: at.failures + 1 });
       warn("vault.run_failed", { tenant: this.#tenant, code: codeOf(error), state: at?.state ?? null });
     } finally {
+      const rewrapMs = this.#rewrapDueMs();
+      if (rewrapMs !== undefined && rewrapMs <= Date.now()) await this.#rewrap();
       const dueMs = this.#dueMs(Date.now());
       if (dueMs !== null) this.#arm(dueMs);
     }
@@ -299,20 +306,34 @@ export class SubjectVault extends DurableObject<Env> {
     this.#store.saveErasure({ ...newest, swept: true });
   }
 
-  /** A key that is wrapped under an older one is wrapped anew; the wrap before is replaced only by one that opens. */
+  /**
+   * A key that is wrapped under an older one is wrapped anew; the wrap before is replaced only by one that opens. Never
+   * throws: what fails is tried again, and `describe` says under which key the wrap is.
+   */
   async #rewrap(): Promise<void> {
-    const { generation, checked_ms } = this.#store.vault();
+    const { generation } = this.#store.vault();
     const row = this.#store.key(generation);
+    if (row === undefined) return;
     const nowMs = Date.now();
-    if (row === undefined || nowMs < checked_ms + LIMITS.vault_rewrap_ms) return;
-    const next = await Keys.rewrapped(this.#keysets(), this.#place(generation), row, nowMs);
-    if (next !== undefined) this.#store.rewrap(generation, row, next);
-    this.#store.checked(nowMs);
+    try {
+      const next = await Keys.rewrapped(this.#keysets(), this.#place(generation), row, nowMs);
+      if (next !== undefined) this.#store.rewrap(generation, row, next);
+      this.#store.checked(nowMs);
+    } catch (error) {
+      this.#rewrapFailedMs = nowMs;
+      warn("vault.rewrap_failed", { tenant: this.#tenant, kid: row.kid, code: codeOf(error) });
+    }
+  }
+
+  /** When the wrap is looked at next, unix ms; undefined without a key. */
+  #rewrapDueMs(): number | undefined {
+    const { generation, checked_ms } = this.#store.vault();
+    if (this.#store.key(generation) === undefined) return undefined;
+    return Math.max(checked_ms + LIMITS.vault_rewrap_ms, this.#rewrapFailedMs + LIMITS.vault_retry_ms);
   }
 
   /** When to come again, unix ms. */
   #dueMs(nowMs: number): number | null {
-    const { generation, checked_ms } = this.#store.vault();
     const newest = this.#store.newest();
     const due: number[] = [];
     if (newest !== undefined && newest.state !== "done") {
@@ -321,7 +342,8 @@ export class SubjectVault extends DurableObject<Env> {
       due.push(failures === 0 ? nowMs + 1 : nowMs + pause);
     }
     if (newest?.state === "done" && !newest.swept) due.push(newest.done_ms! + SWEEP_MS);
-    if (this.#store.key(generation) !== undefined) due.push(checked_ms + LIMITS.vault_rewrap_ms);
+    const rewrapMs = this.#rewrapDueMs();
+    if (rewrapMs !== undefined) due.push(rewrapMs);
     // What failed is not tried again at once.
     return due.length === 0 ? null : Math.max(Math.min(...due), nowMs + (newest?.state === "done" ? AGAIN_MS : 1));
   }

@@ -1,5 +1,5 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import type { AuditEventV2, Keysets } from "@talos/contracts";
+import { type AuditEventV2, type Keysets, LIMITS } from "@talos/contracts";
 import { b64uEncode, commitment, uuidv7 } from "@talos/core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { intent } from "../test/durable-objects/events.ts";
@@ -231,6 +231,43 @@ describe("keeping", () => {
     await evictDurableObject(vault);
     await rebind({ TALOS_KEYSETS: JSON.stringify({ ...KEYSETS, purposes: alone }) });
     await opened(one);
+  });
+});
+
+describe("after a rotation", () => {
+  const [first, second] = KEYSETS.purposes.values!;
+  const accepted = { ...first!, status: "accept" as const, not_after: 4_000_000_000 };
+  const primary = { ...second!, status: "primary" as const };
+  const rotate = async (values: Keysets["purposes"]["values"]) => {
+    await evictDurableObject(vault);
+    await rebind({ TALOS_KEYSETS: JSON.stringify({ ...KEYSETS, purposes: { ...KEYSETS.purposes, values } }) });
+  };
+
+  it("whoever looks at a subject has its key wrapped anew, and is told under which key it is", async () => {
+    expect(await vault.describe()).not.toHaveProperty("standing.key_id"); // nothing is kept yet
+    const one = call();
+    await kept(one);
+    expect(await vault.describe()).toMatchObject({ standing: { key_id: first!.kid } });
+    await rotate([accepted, primary]);
+    expect(await vault.describe()).toMatchObject({ standing: { key_id: second!.kid } });
+    await rotate([primary]);
+    expect(await vault.describe()).toMatchObject({ standing: { key_id: second!.kid, values: 1 } });
+    await opened(one);
+    await erasing();
+    expect(await vault.describe()).not.toHaveProperty("standing.key_id");
+  });
+
+  it("a key that cannot be opened any more is said as it is, and is not tried again at once", async () => {
+    await kept(call());
+    await rotate([primary]);
+    expect(await vault.describe()).toMatchObject({ standing: { key_id: first!.kid, values: 1 } });
+    await sql("UPDATE vault SET checked_ms = 0");
+    await rotate([primary]);
+    await alarm();
+    const due = await runInDurableObject(vault, (_, { storage }) => storage.getAlarm());
+    expect(due! - Date.now()).toBeGreaterThan(LIMITS.vault_retry_ms / 2);
+    await rotate([accepted, primary]);
+    expect(await vault.describe()).toMatchObject({ standing: { key_id: second!.kid } });
   });
 });
 

@@ -13,7 +13,7 @@ import { leafHash } from "@talos/core";
 import { Client } from "@talos/sdk";
 import { loadKey } from "@talos/sdk/node";
 import { verifyExport } from "@talos/sdk/export";
-import { treePolicies } from "../sdk/log-policy.ts";
+import { publishedSize, treePolicies } from "../sdk/log-policy.ts";
 import { rowsOf } from "../workers/audit/row.ts";
 import { project } from "../workers/db/audit-cursor.ts";
 import { type Reached, reach } from "./neon/reach.ts";
@@ -95,10 +95,7 @@ interface Shown {
 
 async function shownBy({ client, policies }: RebuildOptions): Promise<Shown> {
   const facts = await client.audit.log();
-  // Heads are published in order: the last tree that has one says how far all of them have come.
-  const last = facts.epochs?.findLast(({ published }) => published > 0);
-  const size = last === undefined ? 0 : last.first_seq + last.published;
-  return { size, policies: policies ?? treePolicies(facts).map(({ policy }) => policy) };
+  return { size: publishedSize(facts), policies: policies ?? treePolicies(facts).map(({ policy }) => policy) };
 }
 
 /** The next rows, of one tree, each proved to be in its signed head. */

@@ -33,3 +33,9 @@ export function treePolicies({
     policy: origin === newest ? policy : [...keys.map((key) => `log ${key}`), ...others].join("\n"),
   }));
 }
+
+/** How many events the published heads of all trees cover. Heads are published in order: the last tree that has one says it. */
+export function publishedSize({ epochs = [] }: AuditLogFacts): number {
+  const last = epochs.findLast(({ published }) => published > 0);
+  return last === undefined ? 0 : last.first_seq + last.published;
+}

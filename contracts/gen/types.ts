@@ -1717,6 +1717,8 @@ export interface PrivacySubject {
   erased_ms?: number;
   /** The newest erasure. */
   erasure?: ErasureId;
+  /** The key of keyset `values` under which the subject's data key is wrapped now; absent where nothing was kept since the newest erasure. */
+  key_id?: KeyId;
 }
 
 /** Plaintext of an outward MCP session id. */

@@ -35,7 +35,7 @@ const COMMANDS = [
   ],
   ...["sink create", "sink list", "sink show", "sink update", "sink delete", "sink pause", "sink resume", "sink test"],
   ...["sink replay", "sink rotate", "sink deliveries", "sink dead-letters"],
-  ...["keys generate", "keys show", "keys stage", "keys promote", "keys prune"],
+  ...["keys generate", "keys show", "keys stage", "keys promote", "keys prune", "keys rewrap"],
 ];
 
 let cwd: string;

@@ -9,6 +9,7 @@ import { type Command, EXIT, help, parse, UsageError } from "./command.ts";
 import { Context, type Io } from "./context.ts";
 import { keyCommands } from "./key.ts";
 import { keysCommands } from "./keys.ts";
+import { rewrap } from "./keys-rewrap.ts";
 import { privacyCommands, valuesCommand } from "./privacy.ts";
 import { revokeCommands } from "./revoke.ts";
 import { sinkCommands } from "./sink.ts";
@@ -28,6 +29,7 @@ const COMMANDS: Command[] = [
   ...privacyCommands,
   ...sinkCommands,
   ...keysCommands,
+  rewrap,
 ];
 
 const processIo: Io = {

@@ -126,6 +126,7 @@ const subjectLines = (of: PrivacySubject): string[] => [
   `hold      ${of.held ? "yes" : "no"}`,
   `kept      ${of.values} values, ${of.bytes} bytes; salts of ${of.commitments} events`,
   ...(of.unsealed + of.too_large === 0 ? [] : [`not kept  ${of.unsealed} never came, ${of.too_large} too large`]),
+  ...(of.key_id === undefined ? [] : [`key       wrapped under ${of.key_id}`]),
   ...(of.erased_ms === undefined ? [] : [`erased    calls that began by ${time(of.erased_ms)}: ${of.erasure}`]),
 ];
 

@@ -15,7 +15,18 @@ import { saveKey } from "@talos/sdk/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { main } from "../../sdk/cli/main.ts";
 import { connect } from "../../workers/db/client.ts";
-import { grant, maced, type Person, person, root, rpc, send, type Session, signed } from "../fixtures.ts";
+import {
+  developmentKeysets,
+  grant,
+  maced,
+  type Person,
+  person,
+  root,
+  rpc,
+  send,
+  type Session,
+  signed,
+} from "../fixtures.ts";
 import { Canaries } from "../support/canaries.ts";
 import { commitmentTo, type Leaf, projected, readLedger } from "../support/ledger.ts";
 import { verifierKeyOf } from "../support/heads.ts";
@@ -453,6 +464,45 @@ describe("the command", () => {
     expect((await talos("erase")).code).toBe(2);
     expect((await talos("erase", other.did, "--id", erasure.id)).code).toBe(2);
   });
+});
+
+describe("a rotation of the keys", () => {
+  it("is over when the command says so: then the old key opens nothing that is needed, and may be destroyed", async () => {
+    const id = await call("act", { memo: "kept over a rotation", answer: "y" });
+    await call("act", { answer: "z" }, "other");
+    await until(standing, ({ values }) => values >= 2, "it is kept");
+    const { keysets } = scene.talos;
+    const [old] = keysets.purposes.values!;
+    const next = developmentKeysets("2").purposes.values![0]!;
+    const rewrap = (...more: string[]) => talos("keys", "rewrap", "--kid", next.kid, "--json", ...more);
+    const early = await rewrap();
+    expect(early.code, early.said).toBe(3);
+    expect(early.said).toContain(JSON.stringify({ subject: scene.agent.did, key_id: old!.kid }));
+
+    const retired = { ...old!, status: "accept" as const, not_after: 4_000_000_000 };
+    const restart = async (values: NonNullable<typeof keysets.purposes.values>) => {
+      await scene.talos.stop();
+      await scene.restart({ keysets: { ...keysets, purposes: { ...keysets.purposes, values } } });
+    };
+    await restart([retired, next]);
+    const said = await rewrap();
+    expect(said.code, said.said).toBe(0);
+    const last = JSON.parse(said.said.trim().split("\n").at(-1)!);
+    expect(last).toMatchObject({ to: last.of, wrapped: 2, not_yet: 0 });
+    expect(last.of).toBeGreaterThan(30);
+    // Interrupted, it goes on where it was; nothing is kept of events from there on.
+    expect(JSON.parse((await rewrap("--from", String(last.of - 1))).said.trim().split("\n")[0]!).to).toBeGreaterThan(0);
+    expect((await talos("hold", scene.agent.did, "--show")).said).toContain(`wrapped under ${next.kid}`);
+    expect((await talos("keys", "rewrap")).code).toBe(2);
+    expect((await rewrap("--from", "1000000")).code).toBe(2);
+
+    await restart([next]);
+    expect((await valuesOf(id)).values[0]).toMatchObject({ state: "kept" });
+    await restart([old!]);
+    expect(await standing()).toMatchObject({ key_id: next.kid });
+    expect((await valuesOf(id, 503)).code).toBe("config.incomplete");
+    await restart([next]);
+  }, 60_000);
 });
 
 describe("without a key to keep anything under", () => {
