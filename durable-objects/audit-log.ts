@@ -1,11 +1,10 @@
 /**
  * The atom: the record of one tenant, in one order.
  * Reached by: the tenant's name, which is also the log's name in promises and in the projection.
- * Rows: `batches` (one for each append: its events and what their promises were made with), `event_ids` (one for each
- * event: the exact index), `salt_outbox` (sealed salts, until
- * their vault has them: `salt-outbox.ts`), `projection` (one
- * row: how far Postgres is), `last_head` (one row: the newest head that was recorded), all in `log-store.ts`; others in
- * `epochs.ts`, `tree-store.ts`, `handover.ts`, `sweeper.ts`, `conflict-alarms.ts`, `row-keeping.ts`, `followers.ts`.
+ * Rows: `batches` (one for each append: what its promises were made with), `texts` (its events), `event_ids` (one for each
+ * event: the exact index), `projection` (one row: how far Postgres is), `last_head` (one row: the newest head that was
+ * recorded), all in `log-store.ts`; others in `epochs.ts`, `tree-store.ts`, `handover.ts`, `sweeper.ts`, `salt-outbox.ts`,
+ * `conflict-alarms.ts`, `row-keeping.ts`, `archive-marks.ts`, `followers.ts`. What is old lies in archives (`log-archive.ts`).
  * Atomic: `append` compares ids, numbers the events and writes all rows in one transaction without awaiting; the output
  * gate holds the promises back until the rows are durable, and the platform commits concurrent appends together. The
  * alarm makes leaves of what was appended (one transaction), publishes them, and projects them.
@@ -16,6 +15,9 @@ import { DurableObject } from "cloudflare:workers";
 import { type ErrorCode, LIMITS, TalosError } from "@talos/contracts";
 import { jwsSignNative } from "@talos/core";
 import { bundle, TILE_WIDTH } from "@talos/core/log";
+import { ArchiveMarks } from "./archive-marks.ts";
+import { ArchiveSearch, type Found, type Unasked } from "./archive-search.ts";
+import { type ArchiveBounds, Archiving } from "./archiving.ts";
 import { type BatchFacts, type Offered, offeredBy, promisePayload } from "./batch.ts";
 import { ConflictAlarms } from "./conflict-alarms.ts";
 import { doneWithinMs } from "./deadline.ts";
@@ -32,9 +34,10 @@ import { codeOf, warn } from "./log.ts";
 import { type Consistency, type LogFacts, LogReads, type ProofAsk, type Proved, type Range } from "./log-reads.ts";
 import { entriesIn } from "./log-rows.ts";
 import { LogStore, type Stored } from "./log-store.ts";
+import { LogTiles } from "./log-tiles.ts";
 import { LogStreams, type StreamAsk, type Streamed } from "./log-streams.ts";
 import { Outbox } from "./outbox.ts";
-import { RowKeeping } from "./row-keeping.ts";
+import { type RowBounds, RowKeeping } from "./row-keeping.ts";
 import type { LogSlice } from "./sink-types.ts";
 import { SaltOutbox } from "./salt-outbox.ts";
 import { type Place, Sweeper } from "./sweeper.ts";
@@ -49,11 +52,15 @@ import type {
   MetaPort,
   ProjectorPort,
 } from "./types.ts";
+import { idMs } from "./uuid.ts";
 
 /** Beyond this the log refuses instead of meeting the platform's bound (10 GB an object) in the middle of a write. */
 const MAX_BYTES = 9_000_000_000;
 /** An alarm this long overdue was lost, and is set again. */
 const LOST_ALARM_MS = 5_000;
+
+/** When the log is rotated, and how long rows stay. */
+export type LogBounds = EpochBounds & RowBounds & ArchiveBounds;
 
 export class AuditLog extends DurableObject<Env> {
   readonly #store: LogStore;
@@ -63,6 +70,9 @@ export class AuditLog extends DurableObject<Env> {
   readonly #epochs: Epochs;
   readonly #reader: EventReader;
   readonly #keeping: RowKeeping;
+  readonly #marks: ArchiveMarks;
+  readonly #search: ArchiveSearch;
+  readonly #archiving: Archiving;
   readonly #handover: Handover;
   readonly #followers: Followers;
   readonly #reads: LogReads;
@@ -80,12 +90,19 @@ export class AuditLog extends DurableObject<Env> {
     this.#store = new LogStore(ctx.storage, (seq) => this.#epochs.leafHash(seq));
     this.#sweeper = new Sweeper(ctx.storage, this.#name(), this.#store);
     this.#alarms = new ConflictAlarms(ctx.storage.sql, this.#name(), this.#store);
-    this.#outbox = new Outbox(ctx.storage.sql, this.#name(), this.#store, () => this.#reader);
+    this.#marks = new ArchiveMarks(ctx.storage.sql);
+    this.#outbox = new Outbox(
+      ctx.storage.sql,
+      this.#name(),
+      { next: () => this.#next(), timeMs: (seq) => this.#store.timeMs(seq) ?? this.#marks.sinceMs(seq) },
+      () => this.#reader,
+    );
     ctx.storage.sql.exec(Followers.schema);
     const tell = (id: string) => env.WEBHOOK_SINKS.getByName(`${this.#name()}/${id}`).wake();
     this.#followers = new Followers(ctx.storage.sql, this.#name(), tell);
     this.#handover = new Handover(ctx.storage.sql, this.#name(), () => this.#meta());
     const bucket = () => bound(this.env, "AUDIT_TILES");
+    const bounds = this.bounds();
     this.#epochs = new Epochs(ctx.storage, {
       log: this.#name(),
       entries: (first, end) => entriesIn(ctx.storage.sql, first, end),
@@ -94,22 +111,33 @@ export class AuditLog extends DurableObject<Env> {
       seed: () => primaryKey(keysetsOf(this.env, Date.now()), "head").key,
       published: (head) => this.#handover.published(head),
       deployment: () => this.env.TALOS_ORIGIN,
-      bounds: this.bounds(),
+      bounds,
     });
     const [store, epochs] = [this.#store, this.#epochs];
     this.#reader = new EventReader({ sql: ctx.storage.sql, store, epochs, bucket });
     this.#keeping = new RowKeeping(ctx.storage.sql, {
-      ...{ log: this.#name(), store, epochs, reader: this.#reader, keep_ms: this.bounds().rows_keep_ms },
+      ...{ log: this.#name(), store, epochs, reader: this.#reader },
+      ...{ bounds, bytes: () => ctx.storage.sql.databaseSize },
       projected: () => this.#outbox.position(),
       needed: () => this.#sweeper.oldest(),
     });
+    const tiles = new LogTiles(bucket);
+    const archive = (n: number) => bound(this.env, "LOG_ARCHIVES").getByName(`${this.#name()}/${n}`);
+    const archives = { log: this.#name(), marks: this.#marks, store, epochs, archive };
+    this.#search = new ArchiveSearch(archives);
+    this.#archiving = new Archiving({
+      ...{ ...archives, bounds, storage: ctx.storage, reader: this.#reader, tiles },
+      texts: () => this.#keeping.from(),
+      needed: () => this.#sweeper.oldest(),
+    });
     const find = async (id: string) => {
-      const found = this.#store.find([id]).get(id);
-      return found && { seq: found.seq, body: found.body ?? (await this.#reader.body(found.seq)) };
+      const found = (await this.#search.find([id])).get(id);
+      return found && { seq: found.seq, body: found.body ?? (await this.#reader.body(found.seq, id)) };
     };
     this.#reads = new LogReads({
       epochs,
       next: () => this.#next(),
+      tile: (epoch, path) => tiles.read(epoch, path),
       find,
       bundle: async (epoch, index, width) => {
         const first = epoch.first_seq + index * TILE_WIDTH;
@@ -121,7 +149,7 @@ export class AuditLog extends DurableObject<Env> {
     });
     const tenant = this.#name().split("/", 1)[0]!;
     this.#salts = new SaltOutbox({
-      ...{ sql: ctx.storage.sql, tenant, store: this.#store, find },
+      ...{ sql: ctx.storage.sql, tenant, find },
       keysets: () => keysetsOf(this.env, Date.now()),
       vault: (subject) => this.env.SUBJECT_VAULTS.getByName(`${tenant}/${subject}`),
     });
@@ -135,23 +163,32 @@ export class AuditLog extends DurableObject<Env> {
     });
   }
 
-  /** When the log is rotated, and how long rows stay; a test of these has smaller ones. */
-  protected bounds(): EpochBounds & { rows_keep_ms: number } {
-    const { audit_epoch_entries: entries, audit_epoch_ms: ms, audit_rows_keep_ms: rows_keep_ms } = LIMITS;
-    return { entries, ms, rows_keep_ms };
+  /** A test of what these bound has smaller ones. */
+  protected bounds(): LogBounds {
+    return {
+      entries: LIMITS.audit_epoch_entries,
+      ms: LIMITS.audit_epoch_ms,
+      rows_keep_ms: LIMITS.audit_rows_keep_ms,
+      rows_soft_bytes: LIMITS.audit_rows_soft_bytes,
+      archive_events: LIMITS.audit_archive_events,
+      archive_after_ms: LIMITS.audit_archive_after_ms,
+      archive_soon_ms: LIMITS.audit_archive_soon_ms,
+      archive_soft_bytes: LIMITS.audit_archive_soft_bytes,
+    };
   }
 
   /**
    * Make events durable. Appending the same events again gives the same promises, byte for byte.
    * @returns `audit.event_conflict` when an id is known with another leaf, `head.rolled_back` when a head does not
-   * follow the last one, `contract.invalid`, `LIMIT_EXCEEDED`, `audit.unavailable` (log full), `audit.forked` and
+   * follow the last one, `contract.invalid`, `LIMIT_EXCEEDED`, `audit.unavailable` (log full, or an archive that had to be
+   * asked cannot be), `audit.forked` and
    * `audit.backlogged` (contracts/spec/audit.md#sealing-and-publication), `config.incomplete`;
    * then nothing of the whole ask was appended, or, without the key of an old promise, all of it without a promise
    */
   async append(ask: AppendAsk): Promise<Appended> {
     const intake = this.#load.count(Date.now());
     try {
-      const written = this.#append(ask);
+      const written = await this.#search.decide((found) => this.#append(ask, found));
       if (!written.ok) return written;
       // From here on nothing is read or written that another call could change: the rows stand, promises follow from them.
       const promises = await Promise.all(written.stored.slice(0, ask.promises).map((found) => this.#promise(found)));
@@ -160,7 +197,7 @@ export class AuditLog extends DurableObject<Env> {
     } catch (error) {
       const code = codeOf(error);
       warn("audit_log.append_failed", { log: this.#name(), code });
-      return { ok: false, code: code === "config.incomplete" ? code : "audit.unavailable" };
+      return { ok: false, code: code === "config.incomplete" || code === "audit.forked" ? code : "audit.unavailable" };
     }
   }
 
@@ -169,23 +206,28 @@ export class AuditLog extends DurableObject<Env> {
     return Promise.all(asks.map((ask) => this.append(ask)));
   }
 
-  /** Check, compare, number and write, without awaiting. */
-  #append(ask: AppendAsk): { ok: true; stored: Stored[] } | (Appended & { ok: false }) {
+  /** Check, compare, number and write, without awaiting, or say what archives have to be asked for first. */
+  #append(ask: AppendAsk, found: Found): { ok: true; stored: Stored[] } | (Appended & { ok: false }) | Unasked {
     const offered = offeredBy(ask);
     if (offered === undefined) return { ok: false, code: "LIMIT_EXCEEDED" };
     const events = checked(offered, this.#name());
     if (!Array.isArray(events)) return { ok: false, ...events };
     const nowMs = Date.now();
     primaryKey(keysetsOf(this.env, nowMs), "promise"); // without one nothing is said, not even that an id is taken
-    const sorted = this.#store.sort(events);
+    const unasked = this.#search.unasked(events, found);
+    if (unasked !== undefined) return unasked;
+    const sorted = this.#store.sort(events, found.events);
     if ("conflict" in sorted) {
-      if (this.#closed(nowMs) === undefined) this.#alarms.raise(sorted, nowMs, this.#place);
+      if (this.#closed(nowMs) === undefined) this.#alarms.raise(sorted, nowMs, this.#place, found.events);
       return { ok: false, code: "audit.event_conflict", event_id: sorted.conflict.event_id };
     }
     const { fresh, known } = sorted;
     if (fresh.length > 0) {
       if (ask.head !== undefined && !follows(this.lastHead(), ask.head)) return { ok: false, code: "head.rolled_back" };
-      const refusal = this.#sweeper.refusal(fresh);
+      // Ids follow time: what archives hold is known by it, so no id is of a time that has not come.
+      const early = fresh.find(({ event_id }) => idMs(event_id) > nowMs + LIMITS.audit_id_ahead_ms);
+      if (early !== undefined) return { ok: false, code: "contract.invalid", event_id: early.event_id, flaw: "time" };
+      const refusal = this.#sweeper.refusal(fresh, found.events);
       if (refusal !== undefined) return { ok: false, ...refusal };
       const code = this.#closed(nowMs);
       if (code !== undefined) return { ok: false, code };
@@ -237,19 +279,20 @@ export class AuditLog extends DurableObject<Env> {
    * once that key was pruned there is no promise to repeat, and the event is given without.
    */
   async get(eventId: string): Promise<LoggedEvent | null> {
-    const found = this.#store.find([eventId]).get(eventId);
-    if (found === undefined) return null;
-    const { seq, facts } = found;
-    const body = found.body ?? (await this.#reader.body(seq));
-    const kept = this.#keyOf(facts) !== undefined;
-    return { body, seq, ...(kept ? { promise: await this.#promise(found) } : {}) };
+    return (await this.known([eventId]))[eventId] ?? null;
   }
 
   /** Those of these ids that the log has, each with its event, place and promise. */
   async known(ids: string[]): Promise<Record<string, LoggedEvent>> {
-    const there = [...this.#store.find(ids).keys()];
-    const found = await Promise.all(there.map(async (id) => [id, await this.get(id)] as const));
-    return Object.fromEntries(found.flatMap(([id, event]) => (event === null ? [] : [[id, event]])));
+    const found = [...(await this.#search.find(ids)).values()];
+    return Object.fromEntries(await Promise.all(found.map(async (one) => [one.event_id, await this.#logged(one)])));
+  }
+
+  async #logged(found: Stored): Promise<LoggedEvent> {
+    const { seq, facts, event_id } = found;
+    const body = found.body ?? (await this.#reader.body(seq, event_id));
+    const kept = this.#keyOf(facts) !== undefined;
+    return { body, seq, ...(kept ? { promise: await this.#promise(found) } : {}) };
   }
 
   /** The newest head that was recorded; TenantHead compares its storage with it. */
@@ -327,6 +370,8 @@ export class AuditLog extends DurableObject<Env> {
       forked: this.#epochs.forked,
       rows_from: this.#keeping.from(),
       intake: this.#load.shards,
+      archived_size: this.#marks.end(),
+      archive_failures: this.#archiving.failures,
       bytes: this.ctx.storage.sql.databaseSize,
     };
   }
@@ -357,7 +402,7 @@ export class AuditLog extends DurableObject<Env> {
     this.#alarmMs = null;
     try {
       const nowMs = Date.now();
-      this.#sweep(nowMs);
+      const swept = this.#sweep(nowMs);
       this.#seal(nowMs);
       const project = force || this.#projects || nowMs >= this.#projectAtMs;
       const slow = Promise.all([
@@ -365,7 +410,8 @@ export class AuditLog extends DurableObject<Env> {
         project ? this.#outbox.run(this.#projector()) : undefined,
         this.#followers.tell(),
         this.#salts.run(),
-        this.#keeping.run(nowMs),
+        this.#keeping.run(nowMs).then(() => this.#archiving.run(nowMs)),
+        swept,
       ]);
       // Whoever answers late holds up neither sealing nor publishing: no other alarm comes before this one has ended.
       while (!(await doneWithinMs(slow, LIMITS.audit_project_ms))) {
@@ -378,7 +424,8 @@ export class AuditLog extends DurableObject<Env> {
     }
   }
 
-  #sweep(nowMs: number): void {
+  /** At once, unless archives have to be asked first. */
+  async #sweep(nowMs: number): Promise<void> {
     const dueMs = this.#sweeper.waitMs(nowMs);
     if (dueMs === null || dueMs > 1) return;
     try {
@@ -386,7 +433,16 @@ export class AuditLog extends DurableObject<Env> {
     } catch {
       return; // it stays open until the log is configured
     }
-    this.#sweeper.run(nowMs, this.#place);
+    try {
+      await this.#search.decide((found) => {
+        if (this.#closed(nowMs) !== undefined) return undefined;
+        const unasked = this.#search.open(this.#sweeper.closing(nowMs), found);
+        return unasked ?? this.#sweeper.run(nowMs, this.#place, found.events);
+      });
+    } catch (error) {
+      this.#sweeper.postpone(nowMs);
+      warn("audit_log.sweep_failed", { log: this.#name(), code: codeOf(error) });
+    }
   }
 
   /** Hand what was published to the meta-log. Another head of ours there stops the log. */
@@ -439,8 +495,13 @@ export class AuditLog extends DurableObject<Env> {
     const treeMs = unsealed ? LIMITS.audit_project_ms : this.#epochs.waitMs(nowMs);
     const handoverMs = this.#handover.waitMs(nowMs);
     const sweepMs = this.#epochs.forked ? null : this.#sweeper.waitMs(nowMs);
-    const [keepMs, saltMs] = [this.#keeping.waitMs(nowMs), this.#salts.waitMs()];
-    const waits = [projectMs, treeMs, handoverMs, sweepMs, keepMs, saltMs, this.#followers.waitMs()].filter(
+    const [keepMs, saltMs, archiveMs] = [
+      this.#keeping.waitMs(nowMs),
+      this.#salts.waitMs(),
+      this.#archiving.waitMs(nowMs),
+    ];
+    const followMs = this.#followers.waitMs();
+    const waits = [projectMs, treeMs, handoverMs, sweepMs, keepMs, archiveMs, saltMs, followMs].filter(
       (ms) => ms !== null,
     );
     if (waits.length === 0) return;

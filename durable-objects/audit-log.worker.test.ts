@@ -164,7 +164,7 @@ describe("append", () => {
     const one = salted();
     await appended([one]);
     expect(await rows("SELECT * FROM salt_outbox")).toEqual([{ event_id: one.event_id, ...one.sealed }]);
-    expect(JSON.stringify(await rows("SELECT events FROM batches"))).not.toContain(one.sealed!.sealed);
+    expect(JSON.stringify(await rows("SELECT events FROM texts"))).not.toContain(one.sealed!.sealed);
     expect(await rows("SELECT name FROM sqlite_master WHERE name = 'salts'")).toEqual([]);
   });
 

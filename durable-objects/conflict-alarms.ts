@@ -5,7 +5,7 @@
  * Source: contracts/spec/audit.md#append.
  */
 import { LIMITS } from "@talos/contracts";
-import type { Conflict, LogStore } from "./log-store.ts";
+import type { Archived, Conflict, LogStore } from "./log-store.ts";
 import type { Offered } from "./batch.ts";
 import { codeOf, warn } from "./log.ts";
 import { alarmEvent, alarmId, sameAnswer } from "./own-events.ts";
@@ -28,11 +28,11 @@ export class ConflictAlarms {
   }
 
   /** Never throws: what is refused is refused, also where nobody can be told. */
-  raise({ conflict, first }: Conflict<Offered>, nowMs: number, place: Place): void {
+  raise({ conflict, first }: Conflict<Offered>, nowMs: number, place: Place, archived: Archived): void {
     try {
       const id = alarmId(conflict.event_id);
       if (first.body !== undefined && sameAnswer(first.body, conflict.body)) return;
-      if (this.#store.known([id]).has(id)) return;
+      if (this.#store.known([id], archived).has(id)) return;
       const day = Math.floor(nowMs / DAY_MS);
       const row = this.#sql.exec<{ day: number; count: number }>("SELECT day, count FROM conflict_alarms").toArray()[0];
       const count = row?.day === day ? row.count : 0;

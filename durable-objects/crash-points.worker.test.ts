@@ -30,6 +30,7 @@ const ofMeta = (where: string, points: [string, Point][]): [string, Point][] =>
 
 const POINTS = new Map<string, Point>([
   ...both("an append's batch row", (after) => statement(/^INSERT .*\bbatches\b/, after)),
+  ...both("an append's text", (after) => statement(/^INSERT .*\btexts\b/, after)),
   ...both("an append's ids", (after) => statement(/^INSERT .*\bevent_ids\b/, after)),
   ["after an append's transaction", { of: "commit", at: /batches/, after: true }],
   ["after an append was durable, before its answer", { of: "answer", at: /^/, after: false }],

@@ -4,6 +4,7 @@ import type { Anchors } from "./anchors.ts";
 import type { AuditIntake } from "./audit-intake.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { CapabilityGate } from "./capability-gate.ts";
+import type { LogArchive } from "./log-archive.ts";
 import type { MetaLog } from "./meta-log.ts";
 import type { SubjectVault } from "./subject-vault.ts";
 import type { TenantHead } from "./tenant-head.ts";
@@ -18,6 +19,8 @@ export interface Env {
   AUDIT_LOGS: DurableObjectNamespace<AuditLog>;
   /** by `<tenant>/<number>`, before the log of a tenant that appends much */
   AUDIT_INTAKES: DurableObjectNamespace<AuditIntake>;
+  /** by `<log>/<n>` */
+  LOG_ARCHIVES: DurableObjectNamespace<LogArchive>;
   /** one object, `meta` */
   META_LOG: DurableObjectNamespace<MetaLog>;
   /** by `<tenant>/<sink id>` */
@@ -60,7 +63,7 @@ export interface Env {
 }
 
 /** A binding that a deployment may have left out. @throws `config.incomplete` naming it */
-export function bound<K extends "AUDIT_TILES" | "META_LOG">(env: Env, name: K): NonNullable<Env[K]> {
+export function bound<K extends "AUDIT_TILES" | "LOG_ARCHIVES" | "META_LOG">(env: Env, name: K): NonNullable<Env[K]> {
   const binding = env[name];
   if (binding === undefined) throw new TalosError("config.incomplete", { missing: [name] });
   return binding as NonNullable<Env[K]>;

@@ -10,7 +10,16 @@ import { isUuidV7 } from "./uuid.ts";
 import type { SealedSalts } from "./value-keys.ts";
 
 /** Which rule an event breaks. */
-export type Flaw = "id" | "salts" | "leaf_hash" | "shape" | "canonical" | "event_hash" | "tenant" | "correlation";
+export type Flaw =
+  | "id"
+  | "salts"
+  | "leaf_hash"
+  | "shape"
+  | "canonical"
+  | "event_hash"
+  | "tenant"
+  | "correlation"
+  | "time";
 
 export type Fault = { code: "contract.invalid" | "LIMIT_EXCEEDED"; event_id?: string; flaw?: Flaw };
 

@@ -4,13 +4,12 @@
  */
 import { LIMITS } from "@talos/contracts";
 import { b64uEncode } from "@talos/core";
-import { bundleEntries, bundleLeaves, HASH_BYTES, TILE_WIDTH, tileAt } from "@talos/core/log";
+import { bundleEntries, bundleLeaves, HASH_BYTES, parseTile, TILE_WIDTH, tileAt } from "@talos/core/log";
 import { withinMs } from "./deadline.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
 import { type LogRow, rowsFrom } from "./log-rows.ts";
 import type { LogStore } from "./log-store.ts";
 import { type Bucket, fileName } from "./publisher.ts";
-import { equal } from "./tree-store.ts";
 
 export interface EventReaderPorts {
   sql: SqlStorage;
@@ -52,25 +51,26 @@ export class EventReader {
     return rows;
   }
 
-  /** The leaf at `seq`, which the log has. @throws as {@link rows} */
-  async body(seq: number): Promise<string> {
+  /** The leaf of the event of this id at `seq`, which the log has. @throws as {@link rows} */
+  async body(seq: number, event_id: string): Promise<string> {
     const [row] = await this.rows(seq, 1);
-    if (row?.seq !== seq) throw new Error("an event that is there and is not");
+    if (row?.seq !== seq || row.event_id !== event_id) throw new Error("an event that is there and is not");
     return row.body;
   }
 
   /** A bundle as the published head has it, shown to be what was sealed. */
   async bundle(epoch: Epoch, index: number): Promise<{ entries: Uint8Array[]; leaves: Uint8Array; bytes: Uint8Array }> {
     const size = epoch.tree.published()?.size ?? 0;
-    const [path, tile] = [tileAt("entries", index, size), tileAt(0, index, size)];
-    if (path === undefined || tile === undefined) throw new Error("events that no published head covers");
+    const path = tileAt("entries", index, size);
+    if (path === undefined) throw new Error("events that no published head covers");
     const name = fileName(epoch.names, path);
     const read = async () => (await this.#ports.bucket().get(name))?.arrayBuffer();
     const found = await withinMs(read(), LIMITS.object_timeout_ms, "the bucket");
     if (found === undefined) throw new Error("a bundle that was published is gone");
     const bytes = new Uint8Array(found);
-    const leaves = epoch.tree.tile(tile);
-    if (!equal(bundleLeaves(bytes), leaves)) throw new Error("a bundle is not what was sealed");
+    const leaves = bundleLeaves(bytes);
+    const isWhole = leaves.length === parseTile(path).width * HASH_BYTES;
+    if (!isWhole || !epoch.tree.hasLeaves(index, leaves)) throw new Error("a bundle is not what was sealed");
     return { entries: bundleEntries(bytes), leaves, bytes };
   }
 }

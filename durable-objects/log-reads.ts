@@ -1,7 +1,7 @@
 /**
  * What a log shows of its tree: facts, the published checkpoint, tiles, proofs. Nothing is shown that no published head
  * covers, and whoever asks verifies it all by itself. It reads the object's own rows, so it needs no Postgres and,
- * for everything but old entries, no bucket.
+ * for everything but old entries and leaf hashes, no bucket.
  * Source: contracts/spec/audit.md#surfaces, contracts/spec/log.md.
  */
 import { LIMITS } from "@talos/contracts";
@@ -75,6 +75,8 @@ export interface LogReadsPorts {
   epochs: Epochs;
   /** the bytes of a bundle of entries, as wide as asked, of what a published head covers */
   bundle(epoch: Epoch, index: number, width: number): Promise<Uint8Array>;
+  /** a tile of hashes, from wherever it lies */
+  tile(epoch: Epoch, path: string): Promise<Uint8Array>;
   /** the number after the last event */
   next(): number;
   find(eventId: string): Promise<{ seq: number; body: string } | undefined>;
@@ -116,14 +118,16 @@ export class LogReads {
     const { level, index, width } = parseTile(path);
     const there = epoch && tileAt(level, index, epoch.tree.published()?.size ?? 0);
     if (epoch === undefined || there === undefined || parseTile(there).width < width) return null;
-    return level === "entries" ? this.#ports.bundle(epoch, index, width) : epoch.tree.tile(path).slice();
+    return level === "entries"
+      ? this.#ports.bundle(epoch, index, width)
+      : (await this.#ports.tile(epoch, path)).slice();
   }
 
   /** @param old at least 1, at most `size` */
   async consistency(old: number, size: number, origin?: string): Promise<Consistency> {
     const epoch = this.#tree(origin);
     if (epoch === undefined || size > (epoch.tree.published()?.size ?? 0)) return notYet();
-    return { ok: true, hashes: await consistencyProof(old, size, readerOf(epoch)) };
+    return { ok: true, hashes: await consistencyProof(old, size, this.#readerOf(epoch)) };
   }
 
   /** An event and the proof that a head of its tree covers it. */
@@ -139,7 +143,7 @@ export class LogReads {
     const { size, note } = head ?? published;
     if (size <= index || size > published.size) return notYet();
     const { origin } = sealed;
-    const read = readerOf(epoch);
+    const read = this.#readerOf(epoch);
     // A head that others keep under our name must be one of this tree; else what they vouch for is not this record.
     const text = checkpointText(origin, { size, root: await treeRoot(size, read) });
     if (!note.startsWith(`${text}\n`)) return { ok: false, code: "audit.forked" };
@@ -155,10 +159,10 @@ export class LogReads {
     if (sealed === undefined || published === undefined || first_seq + published.size <= from) return notYet();
     const { size, note: checkpoint } = published;
     const [first, end] = [from - first_seq, Math.min(to - first_seq, size)];
-    const edge = concat(edgeTiles(first).map((path) => tree.tile(path)));
+    const edge = concat(await Promise.all(edgeTiles(first).map(this.#readerOf(epoch))));
     const subtrees = edgeSubtrees(first, edge);
     const more = this.#ports.epochs.published() > first_seq + end;
-    const consistency = await consistencyProof(end, size, readerOf(epoch));
+    const consistency = await consistencyProof(end, size, this.#readerOf(epoch));
     return {
       ok: true,
       origin: sealed.origin,
@@ -172,16 +176,15 @@ export class LogReads {
     };
   }
 
+  #readerOf(epoch: Epoch): (path: string) => Promise<Uint8Array> {
+    return (path) => this.#ports.tile(epoch, path);
+  }
+
   #tree(origin: string | undefined): Epoch | undefined {
     const { epochs } = this.#ports;
     // Between the seal of a new tree and its first head it is the old one that can be read.
     return origin === undefined ? epochs.at(Math.max(0, epochs.published() - 1)) : epochs.named(origin);
   }
 }
-
-const readerOf =
-  ({ tree }: Epoch) =>
-  async (path: string) =>
-    tree.tile(path);
 
 const notYet = (): NotYet => ({ ok: false, code: "audit.not_published", retry_after_ms: SOON_MS });

@@ -6,8 +6,8 @@ export type LogRow = Entry & { seq: number };
 
 /** Events from `first` on, before `end`. */
 export function* entriesIn(sql: SqlStorage, first: number, end: number): Generator<LogRow> {
-  const text = `SELECT first_seq, events FROM batches WHERE first_seq < ? AND first_seq >=
-    (SELECT max(first_seq) FROM batches WHERE first_seq <= ?) ORDER BY first_seq`;
+  const text = `SELECT first_seq, events FROM texts WHERE first_seq < ? AND first_seq >=
+    (SELECT max(first_seq) FROM texts WHERE first_seq <= ?) ORDER BY first_seq`;
   for (const { first_seq, events } of sql.exec<{ first_seq: number; events: string }>(text, end, first)) {
     for (const [i, entry] of decodeBatch(events).entries()) {
       const seq = first_seq + i;
@@ -19,8 +19,8 @@ export function* entriesIn(sql: SqlStorage, first: number, end: number): Generat
 /** Events from `from` on, from whole batches but for the first, at most `most` of them (or one batch) and 1 MiB. */
 export function rowsFrom(sql: SqlStorage, from: number, most: number): LogRow[] {
   const rows: LogRow[] = [];
-  const text = `SELECT first_seq, events FROM batches WHERE first_seq >=
-    (SELECT max(first_seq) FROM batches WHERE first_seq <= ?) ORDER BY first_seq LIMIT ?`;
+  const text = `SELECT first_seq, events FROM texts WHERE first_seq >=
+    (SELECT max(first_seq) FROM texts WHERE first_seq <= ?) ORDER BY first_seq LIMIT ?`;
   let bytes = 0;
   for (const { first_seq, events } of sql.exec<{ first_seq: number; events: string }>(text, from, most)) {
     const entries = decodeBatch(events);

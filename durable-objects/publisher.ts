@@ -22,6 +22,7 @@ import {
   tileAt,
   treeRoot,
 } from "@talos/core/log";
+import { atOnce } from "./at-once.ts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
 import { signText } from "./note-sign.ts";
@@ -95,15 +96,23 @@ export class Publisher {
 
   /** Whether the tree holds what no published head covers. */
   behind(): boolean {
+    return this.#behindBy() > 0;
+  }
+
+  #behindBy(): number {
     const { tree } = this.#ports;
-    return (tree.sealed()?.size ?? 0) > (tree.published()?.size ?? 0);
+    return (tree.sealed()?.size ?? 0) - (tree.published()?.size ?? 0);
   }
 
   /** How long to wait before the next run, in ms; null when there is nothing to publish, or never again. */
   waitMs(nowMs: number): number | null {
     if (this.state === "forked" || !this.behind()) return null;
-    const { audit_publish_ms, audit_publish_retry_ms } = LIMITS;
-    if (this.failures === 0) return Math.max(1, this.#lastMs + audit_publish_ms - nowMs);
+    const { audit_publish_events, audit_publish_ms, audit_publish_retry_ms, audit_publish_soon_ms } = LIMITS;
+    if (this.failures === 0) {
+      // A whole slice and more is behind: at the ordinary pace a log that takes events faster would never come to its end.
+      const ms = this.#behindBy() >= audit_publish_events ? audit_publish_soon_ms : audit_publish_ms;
+      return Math.max(1, this.#lastMs + ms - nowMs);
+    }
     return Math.min(audit_publish_ms * 2 ** Math.min(this.failures - 1, 16), audit_publish_retry_ms);
   }
 
@@ -214,10 +223,7 @@ export class Publisher {
 
   /** A few at a time, each read when its turn comes: appends that wait for the object get theirs in between. */
   async #putAll(files: Iterable<{ path: string; bytes: Uint8Array }>): Promise<void> {
-    const writer = async (): Promise<void> => {
-      for (const { path, bytes } of files) await this.#put(path, bytes); // one generator for all; a failure ends it
-    };
-    await Promise.all(Array.from({ length: FILES_AT_ONCE }, writer));
+    await atOnce(FILES_AT_ONCE, files, ({ path, bytes }) => this.#put(path, bytes));
   }
 
   /** Every tile and bundle that the tree of `size` leaves has and the one of `before` had not. */

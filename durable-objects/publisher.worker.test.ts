@@ -1,11 +1,12 @@
 import { env, evictDurableObject, runInDurableObject } from "cloudflare:test";
-import type { Keysets } from "@talos/contracts";
+import { type Keysets, LIMITS } from "@talos/contracts";
 import { b64uDecode, publicKey } from "@talos/core";
 import * as tree from "@talos/core/log";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "./audit-log.ts";
 import { auditEvent } from "../test/durable-objects/events.ts";
 import { entriesIn } from "./log-rows.ts";
+import { Publisher } from "./publisher.ts";
 import { TreeStore } from "./tree-store.ts";
 import type { AppendEvent } from "./types.ts";
 
@@ -332,7 +333,7 @@ describe("what is not the published log", () => {
     await append(2);
     await rebind(down);
     await log.flush();
-    await sql("UPDATE batches SET events = replace(events, 'é', 'e') WHERE first_seq = 5");
+    await sql("UPDATE texts SET events = replace(events, 'é', 'e') WHERE first_seq = 5");
     await rebind(bucket());
     await log.flush();
     expect(await log.status()).toMatchObject({ sealed_size: 7, published_size: 5, forked: true });
@@ -360,5 +361,20 @@ describe("what is not the published log", () => {
     await rebind(bucket());
     await log.flush();
     expect((await published()).size).toBe(8);
+  });
+});
+
+describe("the pace of publishing", () => {
+  it("is quicker while a whole slice and more is behind, and the ordinary one otherwise", () => {
+    const behindBy = (size: number): number | null => {
+      const head = (of: number) => ({ origin: "log.example", size: of, root: new Uint8Array(32), note: "", etag: "" });
+      const tree = { sealed: () => head(100_000), published: () => head(100_000 - size) } as unknown as TreeStore;
+      const names = { full: "f/x", partial: "p/x", checkpoint: "c/x" };
+      return new Publisher({ log: "x", tree, bucket, names, seed: () => "" }).waitMs(0);
+    };
+    expect(behindBy(0)).toBeNull();
+    expect(behindBy(1)).toBe(LIMITS.audit_publish_ms);
+    expect(behindBy(LIMITS.audit_publish_events - 1)).toBe(LIMITS.audit_publish_ms);
+    expect(behindBy(LIMITS.audit_publish_events)).toBe(LIMITS.audit_publish_soon_ms);
   });
 });

@@ -33,8 +33,7 @@ async function append(many: number, make: () => AppendEvent = () => auditEvent(n
 }
 const rows = (sql: string) => runInDurableObject(log, (_, { storage }) => storage.sql.exec(sql).toArray());
 /** The first number whose text is in a row. */
-const kept = async () =>
-  Number((await rows("SELECT coalesce(min(first_seq), -1) AS first FROM batches WHERE events <> ''"))[0]!.first);
+const kept = async () => Number((await rows("SELECT coalesce(min(first_seq), -1) AS first FROM texts"))[0]!.first);
 const bind = (more: object) =>
   runInDurableObject(log, (instance) => {
     const inside = instance as unknown as { env: object };
@@ -173,7 +172,7 @@ describe("rows of events", () => {
       await evictDurableObject(log);
       await runInDurableObject(log, async (instance, { storage }) => {
         const real = storage.transactionSync.bind(storage);
-        const gone = () => storage.sql.exec("SELECT 1 FROM batches WHERE events = ''").toArray().length > 0;
+        const gone = () => storage.sql.exec("SELECT 1 FROM texts WHERE first_seq = 0").toArray().length === 0;
         const torn = storage as unknown as { transactionSync: (run: () => unknown) => unknown };
         torn.transactionSync = (run) => {
           if (after) return [real(run as () => void), gone() && died()];

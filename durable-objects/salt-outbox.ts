@@ -10,7 +10,6 @@ import type { AppendEvent } from "./types.ts";
 import { withinMs } from "./deadline.ts";
 import type { Keysets } from "@talos/contracts";
 import { codeOf, warn } from "./log.ts";
-import type { LogStore } from "./log-store.ts";
 import { firstIdAfter, subjectId, subjectOf } from "./subject.ts";
 import { type Salts, type SealedSalts, sealingKey, sealSalts, tenantKey } from "./value-keys.ts";
 import type { TakeAsk, Taken } from "./vault-types.ts";
@@ -36,8 +35,7 @@ export interface SaltParts {
   sql: SqlStorage;
   tenant: string;
   keysets(): Keysets;
-  store: Pick<LogStore, "known">;
-  /** an event of this log, from wherever it lies; undefined when it cannot be read */
+  /** an event of this log, from wherever it lies; undefined when there is none. @throws when it cannot be read now */
   find(eventId: string): Promise<{ body: string } | undefined>;
   vault(subject: string): { take(ask: TakeAsk): Promise<Taken> };
 }
@@ -218,10 +216,9 @@ export class SaltOutbox {
 
   /** Undefined for an id of no event. @throws when the event cannot be read now */
   async #subjectOf(eventId: string): Promise<string | undefined> {
-    const { store, find, tenant } = this.#parts;
-    if (!store.known([eventId]).has(eventId)) return undefined;
+    const { find, tenant } = this.#parts;
     const found = await find(eventId);
-    if (found === undefined) throw new Error("an event of this log cannot be read");
+    if (found === undefined) return undefined;
     const { principal } = JSON.parse(found.body) as { principal: { did: string; root_sub?: string } };
     return subjectId(tenant, subjectOf(principal));
   }

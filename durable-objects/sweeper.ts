@@ -11,7 +11,7 @@ import { newId } from "./change-events.ts";
 import type { Checked, Flaw } from "./event-check.ts";
 import { codeOf, warn } from "./log.ts";
 import { rowsFrom } from "./log-rows.ts";
-import type { LogStore } from "./log-store.ts";
+import type { Archived, LogStore } from "./log-store.ts";
 import { closingEvent, closingId } from "./own-events.ts";
 import type { AppendEvent } from "./types.ts";
 
@@ -46,14 +46,18 @@ export class Sweeper {
   }
 
   /** Why events may not be appended: an outcome of what was closed, or of no intent of this log. */
-  refusal(fresh: readonly Checked[]): { code: ErrorCode; event_id: string; flaw?: Flaw } | undefined {
+  refusal(
+    fresh: readonly Checked[],
+    archived: Archived,
+  ): { code: ErrorCode; event_id: string; flaw?: Flaw } | undefined {
     const own = new Set(fresh.filter(({ kind }) => kind === "intent").map(({ event_id }) => event_id));
     const others = fresh.filter(({ kind, correlation }) => kind === "outcome" && !own.has(correlation!));
     if (others.length === 0) return undefined;
     const open = this.#open(others.map(({ correlation }) => correlation!));
     const rest = others.filter(({ correlation }) => !open.has(correlation!));
     if (rest.length === 0) return undefined;
-    const known = this.#store.known(rest.flatMap(({ correlation }) => [correlation!, closingId(correlation!)]));
+    const ids = rest.flatMap(({ correlation }) => [correlation!, closingId(correlation!)]);
+    const known = this.#store.known(ids, archived);
     for (const { event_id, correlation } of rest) {
       if (known.has(closingId(correlation!))) return { code: "outcome.late", event_id };
       if (!known.has(correlation!)) return { code: "contract.invalid", event_id, flaw: "correlation" };
@@ -90,24 +94,38 @@ export class Sweeper {
   }
 
   /** Look through what is old, then close what is due. Never throws: a run that fails is made again. */
-  run(nowMs: number, place: Place): void {
+  run(nowMs: number, place: Place, archived: Archived): void {
     try {
       for (let slice = 0; !this.#done() && slice < SLICES; slice += 1) this.#scan();
-      if (this.#done() && (this.#due() ?? Number.POSITIVE_INFINITY) <= nowMs) this.#close(nowMs, place);
+      if (this.#done() && (this.#due() ?? Number.POSITIVE_INFINITY) <= nowMs) this.#close(nowMs, place, archived);
     } catch (error) {
-      this.#dueMs = nowMs + AGAIN_MS;
+      this.postpone(nowMs);
       warn("audit_log.sweep_failed", { log: this.#log, code: codeOf(error) });
     }
   }
 
-  #close(nowMs: number, place: Place): void {
+  /** Ids of the events that would close what is due. */
+  closing(nowMs: number): string[] {
+    return this.#overdue(nowMs).map(closingId);
+  }
+
+  #overdue(nowMs: number): string[] {
     const sql = "SELECT intent FROM open_intents WHERE at_ms <= ? ORDER BY intent LIMIT ?";
     const due = this.#sql.exec<{ intent: string }>(sql, nowMs - LIMITS.audit_sweep_ms, LIMITS.audit_sweep_events);
-    const intents = due.toArray().map(({ intent }) => intent);
+    return due.toArray().map(({ intent }) => intent);
+  }
+
+  /** Nothing is closed for a while. */
+  postpone(nowMs: number): void {
+    this.#dueMs = nowMs + AGAIN_MS;
+  }
+
+  #close(nowMs: number, place: Place, archived: Archived): void {
+    const intents = this.#overdue(nowMs);
     this.#dueMs = undefined;
     if (intents.length === 0) return;
     const stored = this.#store.find(intents);
-    const taken = this.#store.known(intents.map(closingId));
+    const taken = this.#store.known(intents.map(closingId), archived);
     const events = intents.map((intent) => {
       const { body } = stored.get(intent)!;
       // Whoever took the id for something else hides nothing: the row alone says that the intent is open.

@@ -1,12 +1,24 @@
 /**
- * The rows of a log's tree, whatever its entries are. `tiles` holds every tile of hashes under its full name (a partial one is its beginning), `tree`
+ * The rows of a log's tree, whatever its entries are. `tiles` holds every tile of hashes under its full name (a partial one is its
+ * beginning), but for full ones of leaf hashes that were let go: the hash over each stays in the tile above. `tree` holds
  * the sealed head, `published` the newest head that is known to be in the bucket.
  * Sealing is the commit point of an index: leaves, tiles and head in one transaction, computed without awaiting.
  * Source: contracts/spec/audit.md#sealing-and-publication.
  */
 import { LIMITS } from "@talos/contracts";
 import { b64uDecode } from "@talos/core";
-import { append, concat, edgeRoot, edgeTiles, HASH_BYTES, type Head, parseTile } from "@talos/core/log";
+import {
+  append,
+  concat,
+  edgeRoot,
+  edgeTiles,
+  fullTileRoot,
+  HASH_BYTES,
+  type Head,
+  parseTile,
+  TILE_WIDTH,
+  tileAt,
+} from "@talos/core/log";
 
 const schemaOf = (suffix: string): string => `
   CREATE TABLE IF NOT EXISTS tiles${suffix} (path TEXT PRIMARY KEY, hashes BLOB NOT NULL);
@@ -73,6 +85,30 @@ export class TreeStore {
     const row = this.#storage.sql.exec<{ hashes: ArrayBuffer }>(sql, fullName(path)).toArray()[0];
     if (row === undefined || row.hashes.byteLength < bytes) throw new Error(`the tile ${path} is not stored`);
     return new Uint8Array(row.hashes, 0, bytes);
+  }
+
+  hasTile(path: string): boolean {
+    const sql = `SELECT 1 FROM tiles${this.#suffix} WHERE path = ?`;
+    return this.#storage.sql.exec(sql, fullName(path)).toArray().length > 0;
+  }
+
+  /** Whether the tile of leaf hashes at `index`, as far as `leaves` goes, is this: by its row, or by the hash over it. */
+  hasLeaves(index: number, leaves: Uint8Array): boolean {
+    const size = this.sealed()?.size ?? 0;
+    const path = tileAt(0, index, size);
+    const above = tileAt(1, Math.floor(index / TILE_WIDTH), size);
+    if (path === undefined || leaves.length === 0) return false;
+    if (this.hasTile(path)) return equal(this.tile(path).subarray(0, leaves.length), leaves);
+    if (above === undefined || leaves.length !== TILE_WIDTH * HASH_BYTES) return false;
+    const at = (index % TILE_WIDTH) * HASH_BYTES;
+    return equal(this.tile(above).subarray(at, at + HASH_BYTES), fullTileRoot(leaves));
+  }
+
+  /** Let go of the full tiles of leaf hashes from `first`, where one begins, up to `end`. */
+  dropLeaves(first: number, end: number): void {
+    const sql = `DELETE FROM tiles${this.#suffix} WHERE path = ?`;
+    for (let index = first / TILE_WIDTH; (index + 1) * TILE_WIDTH <= end; index += 1)
+      this.#storage.sql.exec(sql, tileAt(0, index, end)!);
   }
 
   entries(first: number, end: number): Iterable<{ body: string; leaf_hash: string }> {

@@ -125,6 +125,10 @@ export interface LogStatus {
   rows_from: number;
   /** intake objects that appends are spread over; 0 while the log takes them itself */
   intake: number;
+  /** the number from which on the log's rows have the index; events before it lie in archives and in the bucket */
+  archived_size: number;
+  /** attempts to archive that failed since the last one that did not */
+  archive_failures: number;
   /** size of the object's database */
   bytes: number;
 }

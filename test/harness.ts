@@ -64,6 +64,7 @@ type ObjectKind =
   | "AuditIntake"
   | "AuditLog"
   | "CapabilityGate"
+  | "LogArchive"
   | "MetaLog"
   | "SubjectVault"
   | "TenantHead"

@@ -17,6 +17,7 @@ export { Anchors } from "../durable-objects/anchors.ts";
 export { AuditIntake } from "../durable-objects/audit-intake.ts";
 export { AuditLog } from "../durable-objects/audit-log.ts";
 export { CapabilityGate } from "../durable-objects/capability-gate.ts";
+export { LogArchive } from "../durable-objects/log-archive.ts";
 export { MetaLog } from "../durable-objects/meta-log.ts";
 export { TenantHead } from "../durable-objects/tenant-head.ts";
 export { SubjectVault } from "../durable-objects/subject-vault.ts";

@@ -418,6 +418,26 @@ export const LIMITS = {
   audit_epoch_entries: 67108864,
   /** milliseconds. A log is rotated after six months (183 days), so that what was kept for its time can go by whole epochs. */
   audit_epoch_ms: 15811200000,
+  /** bytes. An object that holds more lets go of the text of events as soon as the bucket has it, however young it is and wherever Postgres is: a day of text at 150 events a second would meet the platform's 10 GB. */
+  audit_rows_soft_bytes: 1000000000,
+  /** entries. Events of one archive, 2^22: with their index and facts 260 to 350 MB of an object's 10 GB, and a log of 10^9 events has 240. */
+  audit_archive_events: 4194304,
+  /** milliseconds. Events are archived after eight days: a service's own ids are at most seven days old, so an append asks no archive unless it repeats what is older. */
+  audit_archive_after_ms: 691200000,
+  /** bytes. An object that holds more archives events before their time: at 60 to 85 bytes an event that is a backlog of 25 million, and a write stays a matter of a few pages. */
+  audit_archive_soft_bytes: 2000000000,
+  /** milliseconds. Before their time events are archived after a quarter of an hour: three times what an id may be ahead, so that new events of clocks that are right ask no archive. */
+  audit_archive_soon_ms: 900000,
+  /** entries. Events that move at once: 200 kB in one call, 4,096 rows deleted in one transaction, some 20 ms in which appends wait. */
+  audit_archive_slice_events: 4096,
+  /** milliseconds. Longest pause between attempts while an archive cannot be reached. */
+  audit_archive_retry_ms: 60000,
+  /** entries. Appends and reads of a log that ask archives at the same time; more are refused, so that old ids cannot take the object's time from new ones. */
+  audit_archive_lookups: 32,
+  /** milliseconds. What the time of a new event's id may be ahead of the log: five minutes of a wrong clock. What archives hold is known by the times of their ids. */
+  audit_id_ahead_ms: 300000,
+  /** milliseconds. Between two checkpoints while a whole one is behind: as often as a bucket takes a write to the same name, 8,192 events a second. */
+  audit_publish_soon_ms: 1000,
   /** milliseconds. Rows of events stay a day after they could be read from the bucket: repeats, sinks and searches of the day need none of it. */
   audit_rows_keep_ms: 86400000,
   /** bytes. What a witness reads of a request: a signed note of 64 KiB, and a line for each of 63 hashes. */

@@ -3,6 +3,7 @@
  * happens. What leaves an object waits until its rows are durable, so around calls and files it dies with them on the disk.
  */
 import { runInDurableObject } from "cloudflare:test";
+import type { ArchivePort } from "../../durable-objects/archive-types.ts";
 import type { Env } from "../../durable-objects/env.ts";
 import type { MetaPort, ProjectorPort } from "../../durable-objects/types.ts";
 
@@ -10,7 +11,7 @@ import type { MetaPort, ProjectorPort } from "../../durable-objects/types.ts";
 export interface Point {
   /** the tenant's log, unless said otherwise */
   who?: "meta";
-  of: "sql" | "commit" | "answer" | "put" | "get" | "project" | "hand" | "any";
+  of: "sql" | "commit" | "answer" | "put" | "get" | "project" | "hand" | "archive" | "any";
   at: RegExp;
   after: boolean;
   skip?: number;
@@ -22,17 +23,19 @@ export interface Life {
   spared: boolean;
 }
 
-type Answering = DurableObject & Record<"append" | "add", (ask: unknown) => Promise<unknown>>;
+/** The call of an object whose answer is meant by one. */
+type Method = "append" | "add" | "put";
+type Answering = DurableObject & Record<Method, (ask: unknown) => Promise<unknown>>;
 
 /** The prototype that a method stands on: calls from outside reach no property of the object itself. */
-function owner(instance: Answering, method: "append" | "add"): Answering {
+function owner(instance: Answering, method: Method): Answering {
   let prototype = instance;
   while (!Object.hasOwn(prototype, method)) prototype = Object.getPrototypeOf(prototype) as Answering;
   return prototype;
 }
 
 /** @param method the call whose answer the point `answer` means */
-export async function doom(stub: DurableObjectStub, method: "append" | "add", point: Point): Promise<Life> {
+export async function doom(stub: DurableObjectStub, method: Method, point: Point): Promise<Life> {
   const life: Life = { died: false, spared: false };
   let skip = point.skip ?? 0;
   await runInDurableObject(stub as DurableObjectStub<undefined>, (object: unknown, state) => {
@@ -94,14 +97,19 @@ export async function doom(stub: DurableObjectStub, method: "append" | "add", po
     };
 
     const inside = instance as unknown as { env: Env; ctx: DurableObjectState };
-    const { AUDIT_TILES: bucket, META_LOG: metas } = inside.env;
+    const { AUDIT_TILES: bucket, META_LOG: metas, LOG_ARCHIVES: archives } = inside.env;
     const AUDIT_TILES = {
       get: (...args: [string]) => around("get", args[0], () => bucket.get(...args)),
       put: (...args: [string, string]) => around("put", args[0], () => bucket.put(...args)),
     } as unknown as R2Bucket;
     const add: MetaPort["add"] = (head) => around("hand", "", async () => metas.getByName("meta").add(head));
     const META_LOG = { getByName: () => ({ add }) } as unknown as Env["META_LOG"];
-    inside.env = { ...inside.env, AUDIT_TILES, META_LOG };
+    const archive = (name: string): ArchivePort => ({
+      put: (bundles) => around("archive", name, async () => archives.getByName(name).put(bundles)),
+      find: (ids) => around("archive", name, async () => archives.getByName(name).find(ids)),
+    });
+    const LOG_ARCHIVES = { getByName: archive } as unknown as Env["LOG_ARCHIVES"];
+    inside.env = { ...inside.env, AUDIT_TILES, META_LOG, LOG_ARCHIVES };
     const real = (inside.ctx.exports as unknown as { Projector: ProjectorPort }).Projector;
     const Projector: ProjectorPort = { project: (ask) => around("project", "", () => real.project(ask)) };
     Object.defineProperty(inside.ctx, "exports", { value: { ...inside.ctx.exports, Projector } });

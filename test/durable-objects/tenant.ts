@@ -132,7 +132,7 @@ export async function headOf(tenant: string): Promise<Head> {
 /** The events that the tenant's log holds, in order. */
 export async function recorded(tenant: string): Promise<AuditEventV2[]> {
   const rows = await runInDurableObject(env.AUDIT_LOGS.getByName(tenant), (_, { storage }) =>
-    storage.sql.exec<{ events: string }>("SELECT events FROM batches ORDER BY first_seq").toArray(),
+    storage.sql.exec<{ events: string }>("SELECT events FROM texts ORDER BY first_seq").toArray(),
   );
   const lines = rows.flatMap(({ events }) => events.split("\n"));
   return lines.map((line) => JSON.parse(line.slice(line.indexOf("{"))));

@@ -4,13 +4,14 @@
  */
 import type { Env } from "../../workers/env.ts";
 import { pokeAll } from "../../workers/cron.ts";
-import { AuditLog as RealAuditLog } from "../../durable-objects/audit-log.ts";
+import { AuditLog as RealAuditLog, type LogBounds } from "../../durable-objects/audit-log.ts";
 import { type Step as VaultStep, SubjectVault as RealSubjectVault } from "../../durable-objects/subject-vault.ts";
 import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/tenant-head.ts";
 
 export { Anchors } from "../../durable-objects/anchors.ts";
 export { AuditIntake } from "../../durable-objects/audit-intake.ts";
 export { CapabilityGate } from "../../durable-objects/capability-gate.ts";
+export { LogArchive } from "../../durable-objects/log-archive.ts";
 export { MetaLog } from "../../durable-objects/meta-log.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 export { Courier } from "./courier.ts";
@@ -20,7 +21,7 @@ interface Shared {
   talosCrashAt?: Step;
   vaultCrashAt?: VaultStep;
   /** by the log's name */
-  talosLogBounds?: Record<string, { entries?: number; ms?: number; rows_keep_ms?: number }>;
+  talosLogBounds?: Record<string, Partial<LogBounds>>;
 }
 const shared = globalThis as unknown as Shared;
 

@@ -2,7 +2,7 @@
  * A tenant's services record events of their own: what they say is taken as their word, who they are is not theirs to
  * say, and nothing that they send can stand for a call of the gateway. Source: contracts/spec/audit.md#append.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import {
   type AuditAppended,
   type AuditEntry,
@@ -11,7 +11,7 @@ import {
   LIMITS,
   validate,
 } from "@talos/contracts";
-import { jcs } from "@talos/core";
+import { jcs, uuidv7 } from "@talos/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { alarmId, closingId } from "../../durable-objects/own-events.ts";
 import { finalOutcomeId } from "../../workers/gateway/mcp/outcome.ts";
@@ -113,6 +113,7 @@ describe("events of a tenant's services", () => {
 
   it("that are not of their shape: 400, and nothing of the batch", async () => {
     const before = entry();
+    const idAt = (ms: number) => ({ event_id: uuidv7(ms, randomBytes(10)) });
     const wrong: unknown[] = [
       { ...entry(), tenant: "rival" },
       { ...entry(), principal: { auth_mode: "signed", did: other.did, jkt: other.jkt } },
@@ -120,6 +121,8 @@ describe("events of a tenant's services", () => {
       { ...entry(), kind: "policy" },
       { ...entry(), decision: { allow: true } },
       { ...entry(), event_id: "not-an-id" },
+      { ...entry(), ...idAt(Date.now() + 120_000) },
+      { ...entry(), ...idAt(Date.now() - (LIMITS.audit_append_past_seconds + 60) * 1_000) },
       { ...entry(), ts: "yesterday" },
       { ...entry(), ts: new Date(Date.now() + 120_000).toISOString() },
       { ...entry(), ts: new Date(Date.now() - (LIMITS.audit_append_past_seconds + 60) * 1_000).toISOString() },

@@ -122,7 +122,7 @@ describe("without the log", () => {
     const got = await asked;
     expect(got.message.error.data).toMatchObject({ code: "outcome.late", retryable: false, intent_id: intent });
     expect(JSON.stringify(got.message)).not.toContain("content");
-    const rows = (await sql("AuditLog", "default", "SELECT events FROM batches")) as { events: string }[];
+    const rows = (await sql("AuditLog", "default", "SELECT events FROM texts")) as { events: string }[];
     const outcomes = rows
       .flatMap(({ events }) => events.split("\n"))
       .filter((line) => line.includes(`"correlation":"${intent}"`) && line.includes('"kind":"outcome"'));

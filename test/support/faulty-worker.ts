@@ -20,6 +20,7 @@ import app from "../../workers/index.ts";
 export { Courier, Projector } from "../../workers/index.ts";
 export { SubjectVault } from "../../durable-objects/subject-vault.ts";
 export { Anchors } from "../../durable-objects/anchors.ts";
+export { LogArchive } from "../../durable-objects/log-archive.ts";
 export { WebhookSink } from "../../durable-objects/webhook-sink.ts";
 
 interface Control {

@@ -32,6 +32,10 @@ interface Indexed {
   seq: number;
 }
 
+/** An id as it is written, out of its bytes. */
+const UUID = `lower(substr(hex(event_id), 1, 8) || '-' || substr(hex(event_id), 9, 4) || '-' || substr(hex(event_id), 13, 4)
+  || '-' || substr(hex(event_id), 17, 4) || '-' || substr(hex(event_id), 21))`;
+
 /** Batches that are asked for at once: what crosses has a bound of 32 MiB. */
 const PAGE = 200;
 
@@ -48,10 +52,10 @@ export async function readLedger(talos: Talos, tenant = "default"): Promise<Ledg
     for (let page: Batch[] | undefined; page === undefined || page.length === PAGE; batches.push(...page)) {
       const after = batches.at(-1)?.first_seq ?? -1;
       page = await rows<Batch>(
-        `SELECT first_seq, count, events FROM batches WHERE first_seq > ${after} ORDER BY first_seq LIMIT ${PAGE}`,
+        `SELECT first_seq, count, events FROM batches JOIN texts USING (first_seq) WHERE first_seq > ${after} ORDER BY first_seq LIMIT ${PAGE}`,
       );
     }
-    const index = await rows<Indexed>("SELECT event_id, seq FROM event_ids");
+    const index = await rows<Indexed>(`SELECT ${UUID} AS event_id, seq FROM event_ids`);
     if ((await log.status()).next_seq !== next_seq) continue;
     const ledger = ledgerOf(batches, index);
     const salts = await readSalts(

@@ -7,6 +7,7 @@
 import { type AppendReceipt, type AuditEntry, type AuditEventV2, LIMITS, TalosError, validate } from "@talos/contracts";
 import { jcs, sha256 } from "@talos/core";
 import { isDerivedId } from "../../durable-objects/derived-id.ts";
+import { idMs } from "../../durable-objects/uuid.ts";
 import type { LoggedEvent } from "../../durable-objects/types.ts";
 import { PublicError } from "../shared/errors.ts";
 import type { AppContext } from "../shared/ports.ts";
@@ -80,7 +81,8 @@ function checkEntry(entry: AuditEntry, nowMs: number): void {
   const { event_id, ts, kind, correlation, event_hash } = entry;
   const atMs = Date.parse(ts);
   const { audit_append_past_seconds: past, audit_append_ahead_seconds: ahead } = LIMITS;
-  const wrong = !(atMs >= nowMs - past * 1_000 && atMs <= nowMs + ahead * 1_000)
+  const isNow = (ms: number) => ms >= nowMs - past * 1_000 && ms <= nowMs + ahead * 1_000;
+  const wrong = !(isNow(atMs) && isNow(idMs(event_id)))
     ? "a time out of bounds"
     : isDerivedId(event_id)
       ? "an id as those have that follow from others"
