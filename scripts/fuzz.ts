@@ -1,5 +1,6 @@
 /**
- * `npm run fuzz -- [--seconds N] [--target T] [--minimise]`: every target of crypto-wasm/fuzz for N seconds (60), or one.
+ * `npm run fuzz -- [--seconds N] [--target T] [--jobs N] [--minimise]`: every target of crypto-wasm/fuzz for N seconds (60), or
+ * one; `--jobs` of them side by side, each in a process, with a dictionary and a corpus of its own.
  *
  * Needs a nightly Rust and cargo-fuzz (`cargo install cargo-fuzz --locked`). What is found on the way is kept under
  * crypto-wasm/fuzz/target; `--minimise` writes of it, and of the committed corpus, the least that reaches the same code into
@@ -9,16 +10,21 @@ import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { root, toolEnv } from "./bootstrap.js";
 import { BINARY, dictionary, seeds } from "./fuzz/seeds.ts";
 import { orHelp } from "./help.ts";
 
-orHelp(`npm run fuzz [-- OPTIONS]: the targets of crypto-wasm/fuzz, one after another (needs a nightly Rust and cargo-fuzz)
+/** Of one target. Its inputs are small, and what they may cost is bounded: a target that needs more has found something. */
+const RSS_MB = 1_024;
+const MOST_JOBS = 16;
+
+orHelp(`npm run fuzz [-- OPTIONS]: the targets of crypto-wasm/fuzz (needs a nightly Rust and cargo-fuzz)
 
   --seconds N  of each target (60)
   --target T   this one alone
+  --jobs N     so many targets side by side, 1 to ${MOST_JOBS} (1); each may use a core and ${RSS_MB} MB
   --minimise   write the least inputs that reach the same code into crypto-wasm/fuzz/corpus
 `);
 
@@ -27,14 +33,20 @@ const work = join(core, "fuzz/target/corpus");
 const corpus = join(core, "fuzz/corpus");
 /** Bytes. Beyond it only the reader of JSON would see anything new, and that nests at most 32 deep. */
 const LONGEST = 4_096;
-/** Bytes of a target's inputs that are committed, shortest first: nineteen targets stay below 300 kB of text. */
+/** Bytes of a target's inputs that are committed, shortest first: twenty targets stay below 300 kB of text. */
 const COMMITTED = 11_000;
 
 const { values } = parseArgs({
-  options: { seconds: { type: "string" }, target: { type: "string" }, minimise: { type: "boolean" } },
+  options: {
+    ...{ seconds: { type: "string" }, target: { type: "string" } },
+    ...{ jobs: { type: "string" }, minimise: { type: "boolean" } },
+  },
 });
 const seconds = Number(values.seconds ?? "60");
 if (!Number.isSafeInteger(seconds) || seconds < 1) fail("--seconds takes a whole number from 1");
+const jobs = Number(values.jobs ?? "1");
+if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > MOST_JOBS)
+  fail(`--jobs takes a whole number of 1 to ${MOST_JOBS}`);
 
 function fail(reason: string): never {
   process.stderr.write(`fuzz: ${reason}\n`);
@@ -91,14 +103,17 @@ function cargoFuzz(
   });
 }
 
-/** Keeps the seeds, and of what was found the least that reaches the same edges. */
-async function minimise(target: string): Promise<void> {
+/** Keeps the seeds, and of what was found the least that reaches the same edges. @returns whether it could */
+async function minimise(target: string): Promise<boolean> {
   const least = mkdtempSync(join(tmpdir(), "talos-fuzz-"));
   const options = ["-merge=1", "-use_counters=0", `-max_len=${LONGEST}`, "-timeout=10"];
   const { code, report } = await cargoFuzz(target, [least, prepare(target)], options);
-  if (code !== 0) fail(`${target} could not be merged\n${report.slice(-2_000)}`);
   const found = readdirSync(least).map((name) => readFileSync(join(least, name)));
   rmSync(least, { recursive: true, force: true });
+  if (code !== 0) {
+    process.stderr.write(`fuzz: ${target} could not be merged\n${report.slice(-2_000)}\n`);
+    return false;
+  }
   // Seeds stand on the bounds of what is allowed, where no other code is reached but another answer given: they are kept too.
   const shortest = (list: Buffer[]) => list.sort((a, b) => a.length - b.length || Buffer.compare(a, b));
   const kept = new Map<string, Buffer>();
@@ -117,22 +132,18 @@ async function minimise(target: string): Promise<void> {
   mkdirSync(corpus, { recursive: true });
   writeFileSync(join(corpus, `${target}.txt`), [...kept.keys()].map((line) => `${line}\n`).join(""));
   process.stdout.write(`fuzz: ${target} keeps ${kept.size} inputs, ${bytes} bytes\n`);
+  return true;
 }
 
-if (spawnSync("cargo", ["+nightly", "fuzz", "--version"], { env: toolEnv() }).status !== 0) {
-  fail("needs a nightly Rust and cargo-fuzz: rustup toolchain install nightly; cargo install cargo-fuzz --locked");
-}
+let executions = 0;
 
-let [executions, crashes] = [0, 0];
-for (const target of targets()) {
-  if (values.minimise) {
-    await minimise(target);
-    continue;
-  }
-  const words = join(core, "fuzz/target/dictionary");
+/** Runs a target for its time. @returns whether it ran and nothing was found */
+async function fuzz(target: string): Promise<boolean> {
+  const words = join(core, "fuzz/target/dictionaries", target);
   const artifacts = `${join(core, "fuzz/artifacts", target)}/`;
   const found = prepare(target);
   mkdirSync(artifacts, { recursive: true });
+  mkdirSync(dirname(words), { recursive: true });
   writeFileSync(words, dictionary());
   const options = [
     `-max_total_time=${seconds}`,
@@ -140,7 +151,7 @@ for (const target of targets()) {
     `-dict=${words}`,
     `-artifact_prefix=${artifacts}`,
     "-timeout=10",
-    "-rss_limit_mb=1024",
+    `-rss_limit_mb=${RSS_MB}`,
     "-malloc_limit_mb=256",
     "-print_final_stats=1",
   ];
@@ -149,8 +160,20 @@ for (const target of targets()) {
   executions += ran;
   const clean = code === 0 && ran > 0;
   if (!clean) process.stderr.write(`${report.slice(-6_000)}\n`);
-  crashes += Number(!clean);
   process.stdout.write(`fuzz: ${target} ${ran} executions, ${Number(!clean)} crashes\n`);
+  return clean;
 }
+
+if (spawnSync("cargo", ["+nightly", "fuzz", "--version"], { env: toolEnv() }).status !== 0) {
+  fail("needs a nightly Rust and cargo-fuzz: rustup toolchain install nightly; cargo install cargo-fuzz --locked");
+}
+
+const rest = targets();
+let crashes = 0;
+const worker = async (): Promise<void> => {
+  for (let target = rest.shift(); target !== undefined; target = rest.shift())
+    crashes += Number(!(await (values.minimise ? minimise(target) : fuzz(target))));
+};
+await Promise.all(Array.from({ length: jobs }, worker));
 if (!values.minimise) process.stdout.write(`fuzz: ${executions} executions in all, ${crashes} crashes\n`);
 process.exitCode = crashes === 0 ? 0 : 1;
