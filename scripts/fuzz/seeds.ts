@@ -199,9 +199,8 @@ const proofs = (): string[] => {
 const withAtom = (atom: unknown): string =>
   json([{ tool: "a/x", classes: ["read"], actions: ["call"], resource: "any", args: { n: [atom] }, closed: false }]);
 
-/** Inputs of a target that are worth starting from. */
 /** Binary inputs, a character a byte. */
-export const BINARY: ReadonlySet<string> = new Set(["anchor_evm", "anchor_ots"]);
+export const BINARY: ReadonlySet<string> = new Set(["anchor_evm", "anchor_ots", "bundle"]);
 
 const latin1 = (hex: string): string => Buffer.from(hex, "hex").toString("latin1");
 
@@ -253,6 +252,36 @@ function tries(): string[] {
   ];
 }
 
+/** Whole ones, what others are made of, and single values. */
+function bundles(): string[] {
+  const event = json({
+    kind: "decision",
+    n: [0, -1, { t: true }],
+    schema_id: "talos.audit_event",
+    schema_version: "v2",
+  });
+  const file = texts("anchors/ots", "file").map((hex) => `o${hex.slice(130)}`);
+  const block = (...bytes: number[]) => `e${String.fromCharCode(...bytes)}`;
+  const made: [sizes: number[], ...lines: string[]][] = [
+    [[3, 1, 0, 0], event],
+    [[1, 0, 1, 0], event],
+    [[7, 6, 5, 4], event.replace("v2", "v1")],
+    [[3, 1, 3, 1], event, file[0]!],
+    [[3, 1, 3, 1], event, file[1]!, file[2]!, file[5]!],
+    [[31, 30, 2, 1], event, block(1, 2, 0, 9, 8), file[7]!],
+    [[2, 0, 9, 3], event, block(1, 2, 0, 0, 200), block(3, 2, 1, 255, 0), block(1, 2, 0, 0, 200)],
+    [[2, 0, 9, 3], event.replace("v2", "v3")],
+    [[2, 0, 9, 3], '{"schema_id":"talos.audit_event","schema_version":"v1","zz":"\u20ac"}'],
+  ];
+  const utf8 = (text: string) => Buffer.from(text, "utf8").toString("latin1");
+  return [
+    ...made.map(([sizes, ...lines]) => `~${String.fromCharCode(...sizes)}\n${lines.map(utf8).join("\n")}`),
+    ...texts("log/proof-bundles", "file").map(utf8),
+    ...texts("encoding/json", "input").map(utf8),
+  ];
+}
+
+/** Inputs of a target that are worth starting from. */
 export function seeds(target: string): string[] {
   switch (target) {
     case "json":
@@ -312,6 +341,8 @@ export function seeds(target: string): string[] {
       return tries();
     case "anchor_ots":
       return files();
+    case "bundle":
+      return bundles();
     case "frame":
       return frames();
     case "read":

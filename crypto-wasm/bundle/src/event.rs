@@ -86,6 +86,7 @@ mod tests {
         assert_eq!(detail("{}"), "not an audit event");
         assert_eq!(detail("[]"), "not an audit event");
         assert_eq!(detail(&sealed(&[ID, r#""schema_version":"v3""#], "event_hash")), "not an audit event");
+        assert_eq!(detail(&sealed(&[r#""schema_id":"talos.policy""#, V2], "event_hash")), "not an audit event");
         assert_eq!(detail(&sealed(&[ID, V2], "event_hasx")), "an event without its hash");
         assert_eq!(detail(&format!("{{{ID},{V2}}}")), "an event without its hash");
         assert_eq!(

@@ -6,6 +6,9 @@ pub mod targets;
 #[path = "../anchor-targets/mod.rs"]
 pub mod anchor_targets;
 
+#[path = "../bundle-targets/mod.rs"]
+pub mod bundle_targets;
+
 #[path = "../log-targets/mod.rs"]
 pub mod log_targets;
 

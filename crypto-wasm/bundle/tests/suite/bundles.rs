@@ -1,5 +1,4 @@
 //! contracts/vectors/log/proof-bundles.json, written without this library; every bit of a bundle; the bounds of the contract.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use talos_bundle::verify::{Pending, read};
 use talos_bundle::{Error, bundle::Bundle, json, limits};
 use talos_log::note::Equation;
 
-fn contract(path: &str) -> Value {
+pub fn contract(path: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../contracts").join(path);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
