@@ -148,6 +148,63 @@ describe.skipIf(anvilBinary() === undefined)("anchors on an EVM chain (skipped b
     await holds(kept);
   });
 
+  it("keeps no evidence of a block in whose place there is another one", async () => {
+    await chain.client.setAutomine(false);
+    const publisher = new Publisher(chain, { settings: { confirmations: 3 } });
+    publisher.head = checkpoint(4, 4);
+    const before = await chain.client.snapshot();
+    await publisher.object.alarm();
+    await mine();
+    await publisher.object.alarm();
+    const held = () => {
+      const sql = "SELECT state, block_number, block_hash, anchor FROM flight";
+      return publisher.storage.all<{ state: string; block_number: number; block_hash: string; anchor: string }>(
+        sql,
+      )[0]!;
+    };
+    const { block_number, block_hash, anchor } = held();
+    expect([held().state, anchor === null]).toEqual(["mined", false]);
+    await chain.client.revert({ id: before });
+    await chain.client.mine({ blocks: 8, interval: 7 }); // enough on top, and none of ours
+    expect((await chain.client.getBlock({ blockNumber: BigInt(block_number) })).hash).not.toBe(block_hash);
+    await publisher.object.alarm();
+    expect(await publisher.object.covering(4)).toBeNull();
+    expect(await publisher.object.status()).toMatchObject({ state: "working", failures: 0, anchored_size: 0 });
+    expect(held()).toMatchObject({ state: "sent", block_number: null, block_hash: null, anchor: null });
+    await publisher.drive(done(publisher, 4), mine);
+    const kept = await publisher.object.covering(4);
+    expect(kept!.block!.hash).not.toBe(block_hash);
+    await holds(kept);
+  });
+
+  it("takes no block whose header is not what its hash says", async () => {
+    const publisher = new Publisher(chain);
+    publisher.head = checkpoint(4, 4);
+    publisher.lies.eth_getBlockByNumber = (block) => ({ ...(block as object), withdrawalsRoot: null });
+    const failing = async () => (await publisher.object.status()).code === "anchor.unavailable";
+    await publisher.drive(failing, mine);
+    // It is the chain's, and only cannot be put together: what was sent is not looked for anew.
+    expect(await publisher.object.status()).toMatchObject({ state: "failing", flight: { state: "mined" } });
+    publisher.lies = {};
+    await publisher.drive(done(publisher, 4), mine);
+    expect(await logs()).toHaveLength(1);
+    await holds(await publisher.object.covering(4));
+  });
+
+  it("is refused by the registry itself, where that went on after it was read", async () => {
+    const first = new Publisher(chain);
+    first.head = checkpoint(8, 1);
+    await first.drive(done(first, 8), mine);
+    const late = new Publisher(chain);
+    late.lies.eth_call = () => `0x${"0".repeat(6 * 64)}`;
+    late.head = checkpoint(6, 1);
+    await late.object.alarm();
+    expect(await late.object.status()).toMatchObject({ state: "refused", code: "anchor.refused", anchored_size: 0 });
+    expect(late.asked.some(({ method }) => method === "eth_estimateGas")).toBe(true);
+    expect(late.asked.some(({ method }) => method === "eth_sendRawTransaction")).toBe(false);
+    expect(await logs()).toHaveLength(1);
+  });
+
   it("does not keep what was mined before it is confirmed", async () => {
     await chain.client.setAutomine(false);
     const publisher = new Publisher(chain, { settings: { confirmations: 5 } });
@@ -177,7 +234,9 @@ describe.skipIf(anvilBinary() === undefined)("anchors on an EVM chain (skipped b
       expect((await old.object.status()).flight).toBeUndefined();
       pass(60_000);
     }
-    expect(old.asked.some(({ method }) => method === "eth_sendRawTransaction")).toBe(false);
+    // What the registry would refuse is not even asked about.
+    for (const none of ["eth_estimateGas", "eth_sendRawTransaction"])
+      expect(old.asked.some(({ method }) => method === none)).toBe(false);
     old.head = checkpoint(10, 3);
     await old.drive(done(old, 10), mine);
     expect(await old.object.status()).toMatchObject({ state: "idle", anchored_size: 10 });

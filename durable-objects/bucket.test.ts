@@ -105,6 +105,17 @@ describe("a bucket", () => {
     );
     const drawn = take({ milli: 500, at_ms: 5_000 }, flow, 1, 1_000);
     expect(drawn).toEqual({ ok: false, code: "rate.exhausted", retry_after_ms: 4_001 });
+    // Neither is anything taken, nor a moment given twice once the clock is where it was.
+    expect(refill({ milli: 500, at_ms: 5_000 }, flow, 1_000)).toEqual({ milli: 500, at_ms: 5_000 });
+    expect(refill({ milli: 10_000, at_ms: 5_000 }, flow, 1_000)).toEqual({ milli: 10_000, at_ms: 5_000 });
+  });
+
+  it("gives no more to who asks every millisecond", () => {
+    const flow: Flow = { capacity_milli: 1_000_000, num: 3n, den: 2n };
+    let bucket: Bucket = { milli: 0, at_ms: 0 };
+    for (let now = 1; now <= 1_000; now += 1) bucket = refill(bucket, flow, now);
+    expect(bucket.milli).toBeLessThanOrEqual(1_500);
+    expect(bucket.milli).toBeGreaterThan(900);
   });
 
   it("has share^depth of the root's capacity and inflow, but never less than one token", () => {

@@ -1,6 +1,7 @@
 import { LIMITS, type RateClass } from "@talos/contracts";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { flowAt, fullAt, type Leased, MILLI, reaches, refill } from "./bucket.ts";
+import { drawAll, flowAt, fullAt, type Leased, MILLI, reaches, refill } from "./bucket.ts";
 import { type Leasable, type LeaseRow, living, settle, takenBy } from "./lease.ts";
 
 const NOW = 1_000_000;
@@ -34,6 +35,12 @@ describe("a bucket with leases", () => {
     expect(fullAt({ milli: 50_000, at_ms: NOW }, flow, leased)).toBeGreaterThanOrEqual(NOW + 4_000);
     const full = fullAt({ milli: 45_000, at_ms: NOW }, flow, leased);
     expect(at(full - NOW)).toBe(100_000);
+    const fast = flowAt(rate(100, 1_000), 0);
+    expect(fullAt({ milli: 50_000, at_ms: NOW }, fast, leased)).toBeGreaterThanOrEqual(NOW + 4_000);
+    // Leased before a policy made the bucket smaller: what it holds then is less than what it held.
+    const more: Leased[] = [{ milli: 80_000, until_ms: NOW + 4_000 }];
+    const held = { milli: 50_000, at_ms: NOW };
+    expect(refill(held, flow, fullAt(held, flow, more), more).milli).toBe(100_000);
   });
 
   it("says when it will hold an amount, the ends of leases included", () => {
@@ -42,6 +49,46 @@ describe("a bucket with leases", () => {
       expect(at(wait), `${milli} after ${wait} ms`).toBeGreaterThanOrEqual(milli);
       expect(at(wait - 1), `${milli} before ${wait} ms`).toBeLessThan(milli);
     }
+  });
+
+  it("gives an amount at the moment it says and not before, whatever ends in between", () => {
+    const span = fc.integer({ min: 0, max: 3_000 });
+    const fraction = fc.record({ num: fc.bigInt({ min: 1n, max: 40n }), den: fc.bigInt({ min: 1n, max: 9n }) });
+    const two = fc.tuple(fc.tuple(fc.nat(5_000), span), fc.tuple(fc.nat(5_000), span));
+    fc.assert(
+      fc.property(fraction, two, fc.nat(10_000), fc.nat(20_000), (part, parts, held, milli) => {
+        const odd = { capacity_milli: 20_000, ...part };
+        let until_ms = NOW;
+        const leases = parts.map(([taken, ms]) => {
+          until_ms += ms;
+          return { milli: taken, until_ms };
+        });
+        const from = { milli: held, at_ms: NOW };
+        const wait = reaches(from, odd, milli, leases) - NOW;
+        const given = (ms: number) => refill(from, odd, NOW + ms, leases).milli;
+        expect(given(wait)).toBeGreaterThanOrEqual(milli);
+        if (wait > 0) expect(given(wait - 1)).toBeLessThan(milli);
+      }),
+      {
+        examples: [
+          [
+            { num: 15n, den: 8n },
+            [
+              [342, 651],
+              [3_460, 573],
+            ],
+            1_207,
+            5_225,
+          ],
+        ],
+      }, // rounded twice on the way
+    );
+  });
+
+  it("draws from what is not leased alone", () => {
+    const free = (cost: number) => drawAll([{ bucket: undefined, flow, cost, leases: leased }], NOW);
+    expect(free(50)).toMatchObject({ ok: true, remaining: 0 });
+    expect(free(51)).toMatchObject({ ok: false, code: "rate.exhausted" });
   });
 
   it("holds nothing, and no less, when a policy made it smaller than what it has leased", () => {
@@ -58,6 +105,14 @@ describe("a lease", () => {
     expect(settle([bucket(1_000, 100)], ask(5_000), NOW).added).toBe((100 * LIMITS.lease_draw_percent) / 100);
     const others = [row({ id: "b", granted: 240 }), row({ id: "c", granted: 240 })];
     expect(settle([bucket(1_000, 520, others)], ask(5_000), NOW).added).toBe(20);
+  });
+
+  it("counts what it holds once, in its own share and in all of them", () => {
+    const own = row({ granted: 60 });
+    const others = (held: number) => [row({ id: "b", granted: held / 2 }), row({ id: "c", granted: held / 2 })];
+    expect(settle([bucket(1_000, 900, [own])], ask(5_000), NOW).added).toBe(60);
+    expect(settle([bucket(1_000, 900, [own, ...others(380)])], ask(5_000), NOW).added).toBe(60);
+    expect(settle([bucket(1_000, 900, [own, ...others(400)])], ask(5_000), NOW).added).toBe(40);
   });
 
   it("is what the tightest bucket of the chain can give", () => {
@@ -90,6 +145,9 @@ describe("a lease", () => {
     expect(settle([standing], ask(500, 40), NOW).row).toMatchObject({ granted: 50, spent: 40 });
     expect(settle([standing], ask(500, 3), NOW).row).toMatchObject({ granted: 50, spent: 40 });
     expect(settle([standing], ask(500, 900), NOW)).toEqual({ added: 0 });
+    // What is given to one that spent too much is given beyond that: it can be spent, and no more.
+    const { row: next } = settle([bucket(1_000, 1_000, [row()])], ask(50, 900), NOW);
+    expect(next).toMatchObject({ granted: 950, spent: 900 });
   });
 
   it("of which no row is left has nothing but what is given now", () => {

@@ -1,6 +1,9 @@
 /** Every list. */
+import { admission } from "./admission.ts";
 import { anchors } from "./anchors.ts";
+import { asks } from "./asks.ts";
 import { authorize } from "./authorize.ts";
+import { bundle } from "./bundle.ts";
 import { chain } from "./chain.ts";
 import { containment } from "./containment.ts";
 import { inForce } from "./in-force.ts";
@@ -16,8 +19,11 @@ export const AREAS: readonly Area[] = [
   ...proof,
   ...inForce,
   ...authorize,
+  ...asks,
+  ...admission,
   ...edge,
   ...log,
   ...meta,
+  ...bundle,
   ...anchors,
 ];

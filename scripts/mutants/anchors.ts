@@ -9,6 +9,11 @@ export const anchors: Area[] = [
       swap("another chain", "if («chain_id !== this.#settings.chain_id»)", "false"),
       swap("a contract of other code", "if («bytesToHex(keccak256(code)) !== REGISTRY_CODE_HASH»)", "false"),
       swap("what the registry has already", "held.size === BigInt(flight.size) && held.digest === digest", "false"),
+      swap("what the registry would refuse", 'if (held.size >= BigInt(flight.size)) return "refused";', ""),
+      swap("what the registry itself refuses", 'throw new TalosError("anchor.refused", { name });', "return GAS;"),
+      swap("a block that another one replaced", "if («bytesToHex(keccak256(header)) !== block_hash») {", "false"),
+      swap("a replaced block is no unknown header", "if («block.hash !== block_hash») return", "false"),
+      swap("a header that is not what its hash says", "if («block.hash !== block_hash») return", "true"),
       swap(
         "what is signed is a row",
         "this.#store.addSent({ n, ...signed, max_fee: String(max_fee), tip: String(tip), sent_ms: nowMs });",

@@ -107,6 +107,29 @@ export const inForce: Area[] = [
     ],
   },
   {
+    file: "crypto-wasm/core/src/bloom.rs",
+    by: "lib bloom:: revocation::",
+    mutants: [
+      swap("whole blocks", "if «!rest.is_empty()» ||", "false"),
+      swap("a power of two of blocks", "|| «!blocks.len().is_power_of_two()» ||", "false"),
+      swap("at most so many blocks", "|| «blocks.len() > MAX_BLOCKS» {", "false"),
+      swap("a member's bits are set", "*byte |= 1 << (bit % 8)", "()"),
+      swap("an item's block", "|(b, rest)| («u32::from_le_bytes(*b)», rest)", "0"),
+      swap("an item's bits", "u16::from_le_bytes(*pair) & «0x1ff»", "0xff"),
+      swap("a stranger's bits are not", "byte & (1 << (bit % 8)) != 0", "true"),
+      swap("a member hits", "byte & (1 << (bit % 8)) != 0", "false"),
+      swap(
+        "every bit is looked at",
+        "probe.bits.iter().all(|bit| block.get(usize::from(bit / 8)).is_none_or(|byte| byte & (1 << (bit % 8)) != 0))",
+        "probe.bits.iter().any(|bit| block.get(usize::from(bit / 8)).is_none_or(|byte| byte & (1 << (bit % 8)) != 0))",
+      ),
+      swap("a block that is not there", "return «true»;", "false", {
+        equivalent: "a block's number is taken modulo their count, which is a power of two and so not 0",
+      }),
+      swap("the block of a probe", "usize::try_from(probe.block).ok()?.checked_rem(self.blocks.len())", "Some(0)"),
+    ],
+  },
+  {
     file: "crypto-wasm/core/src/statement.rs",
     by: "lib statement::",
     mutants: [

@@ -86,7 +86,7 @@ export async function buildRust(jobs: readonly Job[], tree: string): Promise<Run
     for (const { from } of edits) source = unconst(source, from);
     writeFileSync(path, weave(source, edits));
   }
-  for (const crate of ["base", "core", "log"]) {
+  for (const crate of CRATES) {
     const source = join(tree, "crypto-wasm", crate, "src");
     writeFileSync(join(source, "mutant.rs"), MODULE);
     appendFileSync(join(source, "lib.rs"), "\n/// Mutants.\npub mod mutant;\n");
@@ -94,8 +94,10 @@ export async function buildRust(jobs: readonly Job[], tree: string): Promise<Run
   return runner(compile(tree), tree);
 }
 
+const CRATES = ["base", "core", "log", "bundle"];
+
 /** What the unit tests of a crate are called, if not `lib`, which are the core's. */
-const UNITS: Record<string, string> = { talos_base: "base", talos_log: "log" };
+const UNITS: Record<string, string> = { talos_base: "base", talos_log: "log", talos_bundle: "bundle" };
 
 function compile(tree: string): Map<string, string> {
   const env = toolEnv({ CARGO_TARGET_DIR: join(root, "crypto-wasm/target/mutants"), RUSTFLAGS: "--cap-lints=allow" });
@@ -104,12 +106,7 @@ function compile(tree: string): Map<string, string> {
     "--locked",
     "--no-run",
     "--quiet",
-    "-p",
-    "talos-base",
-    "-p",
-    "talos-core",
-    "-p",
-    "talos-log",
+    ...CRATES.flatMap((crate) => ["-p", `talos-${crate}`]),
     "--message-format=json",
   ];
   const { status, stdout, error } = spawnSync("cargo", args, {
@@ -132,7 +129,8 @@ function compile(tree: string): Map<string, string> {
   for (const { reason, executable, target } of lines) {
     if (reason !== "compiler-artifact" || !executable) continue;
     const unit = UNITS[target.name] ?? "lib";
-    const suite = target.src_path.includes("/log/tests/") ? "log-suite" : target.name;
+    const crate = /\/(log|bundle)\/tests\//.exec(target.src_path)?.[1];
+    const suite = crate === undefined ? target.name : `${crate}-suite`;
     const name = target.kind.includes("test") ? suite : unit;
     // Out of the target folder, where another run would replace them.
     copyFileSync(executable, join(tree, name));

@@ -63,6 +63,8 @@ export class Publisher {
   dieAfter = Number.POSITIVE_INFINITY;
   operations = 0;
   lives = 1;
+  /** what a node that lies makes of its answers, by method */
+  lies: Record<string, (result: unknown, params: unknown[]) => unknown> = {};
   /** what was sent to the node, by method */
   readonly asked: { method: string; params: unknown[] }[] = [];
   readonly storage = new ObjectStorage();
@@ -126,10 +128,15 @@ export class Publisher {
 
   async #ask(ask: Ask): Promise<Asked> {
     this.#lives();
-    this.asked.push(JSON.parse(new TextDecoder().decode(ask.body)) as { method: string; params: unknown[] });
+    const { method, params } = JSON.parse(new TextDecoder().decode(ask.body)) as { method: string; params: unknown[] };
+    this.asked.push({ method, params });
     const asked = await guardedAsk(ask, RULES);
     this.#lives();
-    return asked;
+    const lie = this.lies[method];
+    if (lie === undefined || !asked.ok) return asked;
+    const answer = JSON.parse(new TextDecoder().decode(asked.body)) as { result: unknown };
+    const body = JSON.stringify({ ...answer, result: lie(answer.result, params) });
+    return { ...asked, body: new TextEncoder().encode(body) };
   }
 
   /** Dead is dead: nothing of this life happens any more. */

@@ -106,6 +106,7 @@ describe("an isolate", () => {
     ])
       expect(leases.spend(key, 1, now), key).toEqual({ do: "ask" });
     expect(spend().do).toBe("spent");
+    expect(leaseKey("acme", "read", ["ab", "c"])).not.toBe(leaseKey("acme", "read", ["a", "bc"]));
   });
 
   it("keeps a bounded number of them and forgets the one longest unused", () => {
@@ -161,6 +162,17 @@ describe("the end of a lease", () => {
     expect(spend().do).toBe("ask");
   });
 
+  it("makes the answer to an old one nothing, also where that one would still live by its ask", () => {
+    grant(asksForOne(), 10, 1, now + MARGIN + 100);
+    const late = spend();
+    if (late.do !== "spent" || late.renew === undefined) throw new Error("no renewal");
+    now += LIMITS.object_timeout_ms;
+    for (let i = 0; i < LIMITS.lease_min_tokens; i += 1) admitted();
+    expect(spend()).toMatchObject({ do: "ask", lease: { ask: { spent: 0 } } });
+    grant(late.renew, 5_000);
+    expect(spend().do).toBe("ask");
+  });
+
   it("is now, when the gate knows nothing of it", () => {
     leased(10);
     for (let i = 0; i < 5; i += 1) spend();
@@ -193,6 +205,19 @@ describe("a gate that", () => {
     expect(spend(3).do).toBe("ask");
     refuse(3, 60_000);
     now += LIMITS.lease_refusal_ms;
+    expect(spend(3).do).toBe("ask");
+  });
+
+  it("refuses is asked again once it admitted something", () => {
+    refuse(3, 400);
+    admitted();
+    expect(spend(3).do).toBe("ask");
+  });
+
+  it("refuses a top-up, or for another reason than its buckets, says nothing about the next read", () => {
+    refuse(0, 400);
+    expect(spend().do).toBe("ask");
+    leases.answered(KEY, 3, undefined, { ok: false, code: "concurrency.exhausted", retry_after_ms: 400 }, now);
     expect(spend(3).do).toBe("ask");
   });
 

@@ -217,3 +217,6 @@ fn message(request: &Request<'_>) -> Result<Asked, Error> {
     };
     Ok(Asked { message: Some(message), ..Asked::of(about) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,11 @@ fn what_is_no_single_message_is_refused() {
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","extra":1}"#,
+        r#"{"jsonrpc":"2.0","id":null,"method":"notifications/initialized"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":1}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"progressToken":true}}}"#,
+        r#"{"jsonrpc":"2.0","id":1}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{},"params":{}}"#,
         r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
         r#"{"jsonrpc":"2.0","result":{}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#,
@@ -80,6 +85,31 @@ fn what_is_no_single_message_is_refused() {
         assert_eq!(code(body), Code::RequestMalformed, "{body}");
     }
     assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#), Code::Malformed);
+}
+
+#[test]
+fn ids_and_names_are_bounded() {
+    let ping = |id: usize| format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "i".repeat(id));
+    assert!(post(&ping(contract::limits::MCP_REQUEST_ID_BYTES)).is_ok());
+    assert_eq!(code(&ping(contract::limits::MCP_REQUEST_ID_BYTES + 1)), Code::RequestMalformed);
+    assert!(is_name(&"n".repeat(contract::limits::TOOL_NAME_BYTES)));
+    assert!(!is_name(&"n".repeat(contract::limits::TOOL_NAME_BYTES + 1)));
+}
+
+#[test]
+fn a_prompt_and_a_subscription_are_not_what_a_call_and_a_read_are() {
+    let ask = |method: &str, params: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
+        match post(&body).unwrap().ask {
+            Ask::Call { tool, action, read: false, .. } => (tool, action),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask("prompts/get", r#""name":"read""#), ("files/@prompt/read".to_owned(), "get"));
+    assert_eq!(ask("resources/read", r#""uri":"demo://a""#), ("files/@resource".to_owned(), "read"));
+    for method in ["resources/subscribe", "resources/unsubscribe"] {
+        assert_eq!(ask(method, r#""uri":"demo://a""#), ("files/@resource".to_owned(), "subscribe"));
+    }
 }
 
 #[test]

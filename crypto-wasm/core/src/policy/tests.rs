@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::contract::limits::{RATE_CAPACITY, RATE_REFILL_PER_SECOND, URL_BYTES};
 use crate::grant::Class;
 use crate::lineage::fixture::{jkt, key, lineage, name as did_of, seed};
 use crate::registry::ResourceFrom;
@@ -139,6 +140,11 @@ fn every_malformed_part_is_refused_by_its_name() {
         (files, files.replace("files\"", "Files\""), "servers[0].name"),
         (files, files.replace("https:", "ftp:"), "servers[0].url"),
         (files, files.replace("/mcp", "/mcp#x"), "servers[0].url"),
+        (files, files.replace("https://files.example/mcp", "https://"), "servers[0].url"),
+        (files, files.replace("files.example", ""), "servers[0].url"),
+        (files, files.replace("/mcp", "/m cp"), "servers[0].url"),
+        (files, files.replace("/mcp", "/m\u{e9}"), "servers[0].url"),
+        (files, files.replace("/mcp", &format!("/{}", "m".repeat(URL_BYTES))), "servers[0].url"),
         (files, files.replace("5000", "99"), "servers[0].timeout_ms"),
         (files, files.replace("5000", "300001"), "servers[0].timeout_ms"),
         (files, files.replace("{\"name", "{\"x\":1,\"name"), "servers[0].x"),
@@ -154,6 +160,7 @@ fn every_malformed_part_is_refused_by_its_name() {
         (read, read.replace("\"resource_arg\"", "\"resource\":\"explicit\",\"resource_arg\""), "tools[0].resource_arg"),
         (read, read.replace("\"resource_arg\":\"path\"", "\"resource\":\"explicit\""), "tools[0].resource"),
         (read, read.replace("\"resource_arg\":\"path\"", "\"resource\":\"none\""), "tools[0].resource"),
+        (r#""resource":"explicit""#, r#""resource":"none""#.into(), "tools[1].resource"),
         (read, read.replace("rate_class\":\"read", "rate_class\":\"fast"), "tools[0].rate_class"),
         (read, read.replace("rate_class\":\"read", "rate_class\":\"\""), "?"),
         (read, read.replace("\"rate_class\"", "\"keep\":\"none\",\"rate_class\""), "tools[0].keep"),
@@ -163,9 +170,18 @@ fn every_malformed_part_is_refused_by_its_name() {
         (read, format!("{read},{read}"), "tools[1]"),
         (control, control.replace("control", "other"), "rate_classes"),
         (control, control.replace("10", "0"), "rate_classes[0].capacity"),
+        (control, control.replace("10", &(RATE_CAPACITY + 1).to_string()), "rate_classes[0].capacity"),
         (control, control.replace(":1,", ":0,"), "rate_classes[0].refill_per_second"),
+        (
+            control,
+            control.replace(":1,", &format!(":{},", RATE_REFILL_PER_SECOND + 1)),
+            "rate_classes[0].refill_per_second",
+        ),
+        (control, control.replace("50", "0"), "rate_classes[0].link_share_percent"),
         (control, control.replace("50", "101"), "rate_classes[0].link_share_percent"),
+        (control, control.replace(":4", ":0"), "rate_classes[0].concurrency"),
         (control, control.replace(":4", ":1001"), "rate_classes[0].concurrency"),
+        (control, control.replace("{\"name", "{\"x\":1,\"name"), "rate_classes[0].x"),
         (control, format!("{control},{control}"), "rate_classes[1]"),
         (r#""id":"reader""#, r#""id":"Reader""#.into(), "roles[0].id"),
         (r#""id":"reader""#, r#""id":"writer""#.into(), "bindings[0].role"),
