@@ -1,5 +1,5 @@
 import { type AuditPromise, type AuditRecord, validate } from "@talos/contracts";
-import { eventHash, jcs, jwsVerify, leafHash, type PublishedKey } from "@talos/core";
+import { b64uDecode, eventHash, jcs, jwsVerify, leafHash, type PublishedKey } from "@talos/core";
 import { ClientError } from "./errors.ts";
 
 /**
@@ -44,8 +44,7 @@ export function verifyPromise(promise: string, keys: readonly PublishedKey[], re
 function headerKid(jws: string): string {
   const text = jws.split(".")[0] ?? "";
   try {
-    const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-    const { kid } = JSON.parse(new TextDecoder().decode(bytes));
+    const { kid } = JSON.parse(new TextDecoder().decode(b64uDecode(text)));
     if (typeof kid === "string") return kid;
   } catch (cause) {
     throw new ClientError("client.statement_invalid", "the promise's header", { cause });

@@ -11,6 +11,7 @@ import { idMs } from "../../durable-objects/uuid.ts";
 import type { LoggedEvent } from "../../durable-objects/types.ts";
 import { PublicError } from "../shared/errors.ts";
 import type { AppContext } from "../shared/ports.ts";
+import { hex } from "../shared/request.ts";
 import { evaluationOf } from "./authorize.ts";
 import { within } from "./deadline.ts";
 import { type Draft, envelope, evidenceOf, principalOf } from "./events.ts";
@@ -96,9 +97,7 @@ function checkEntry(entry: AuditEntry, nowMs: number): void {
 
 /** Lower-case hex SHA-256 of the canonical form of what was sent, but for the hash itself. */
 function hashOf({ event_hash: _given, ...sent }: AuditEntry): string {
-  return Array.from(sha256(utf8.encode(jcs(JSON.stringify(sent)))), (byte) => byte.toString(16).padStart(2, "0")).join(
-    "",
-  );
+  return hex(sha256(utf8.encode(jcs(JSON.stringify(sent)))));
 }
 
 /** Hashed events. @throws `audit.append_too_large` */

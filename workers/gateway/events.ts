@@ -12,7 +12,7 @@ import {
 } from "@talos/contracts";
 import { CORE_HASH, type RequestFacts } from "@talos/core";
 import type { AppContext } from "../shared/ports.ts";
-import { newId } from "../shared/request.ts";
+import { hex, newId } from "../shared/request.ts";
 import type { Evaluation } from "./authorize.ts";
 import type { Config } from "./config.ts";
 
@@ -21,8 +21,6 @@ export type Draft = Omit<AuditEventV2, "event_hash">;
 export type Meta = Record<string, string | number | boolean>;
 
 const encoder = new TextEncoder();
-const hex = (bytes: ArrayBuffer): string =>
-  Array.from(new Uint8Array(bytes), (b) => b.toString(16).padStart(2, "0")).join("");
 
 /** Imported once per configuration; a key, not a promise, since no request awaits another's. */
 const keys = new WeakMap<Config, CryptoKey>();
@@ -52,7 +50,7 @@ async function hashAddress(address: string, config: Config): Promise<ClientIp> {
   const key = keys.get(config) ?? (await importIpKey(config));
   const mac = await crypto.subtle.sign("HMAC", key, encoder.encode(address));
   const hashed: ClientIp = {
-    client_ip_hash: hex(mac),
+    client_ip_hash: hex(new Uint8Array(mac)),
     client_ip_hash_alg: "HMAC-SHA256",
     client_ip_hash_key_id: config.ip.kid,
   };

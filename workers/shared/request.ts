@@ -28,7 +28,9 @@ export function newId(nowMs: number): string {
   return uuidv7(nowMs, random);
 }
 
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+/** Lower-case hex. */
+export const hex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /**
  * The `traceparent` to pass on: the caller's trace with a span of ours, or a trace of our own when there is none.
