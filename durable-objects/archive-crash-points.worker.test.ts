@@ -1,6 +1,8 @@
 /**
  * A log and its archives die at every point of the way that old rows take: out of the text, into an archive, out of the index.
  * They are aborted there, as the platform aborts an object. Then everything is there, once, and answered as before.
+ *
+ * `TALOS_CRASHES` (2, which is one life here) says how often each point is played.
  * Source: contracts/spec/audit.md#archive.
  */
 import { env, evictDurableObject } from "cloudflare:test";
@@ -11,6 +13,8 @@ import { testDatabase } from "../test/durable-objects/projector.ts";
 import type { AppendEvent } from "./types.ts";
 
 const shared = globalThis as unknown as { talosLogBounds: Record<string, object> };
+/** Each life has a log of its own, and takes a second or two. */
+const LIVES = Math.max(1, Number(env.TEST_CRASHES) - 1);
 const WAIT_MS = 50;
 const TRIES = 200;
 
@@ -41,11 +45,9 @@ const OF_ARCHIVE: [string, Point][] = [
 ];
 
 let count = 0;
+let died = 0;
 let name: string;
 beforeEach(() => {
-  count += 1;
-  name = `moved-${count}`;
-  shared.talosLogBounds = { [name]: { rows_keep_ms: 0, archive_after_ms: 3_600_000, archive_events: 256 } };
   testDatabase().fault = () => "none";
 });
 
@@ -64,6 +66,9 @@ const log = () => env.AUDIT_LOGS.getByName(name);
 const status = () => living(async () => log().status());
 
 async function play(dies: () => Promise<{ died: boolean }>): Promise<void> {
+  count += 1;
+  name = `moved-${count}`;
+  shared.talosLogBounds = { [name]: { rows_keep_ms: 0, archive_after_ms: 3_600_000, archive_events: 256 } };
   const events: AppendEvent[] = [];
   const promises: string[] = [];
   for (let i = 0; i < 5; i += 1) {
@@ -82,6 +87,7 @@ async function play(dies: () => Promise<{ died: boolean }>): Promise<void> {
     .flush()
     .catch(() => undefined);
   expect(life.died, "it did not end there").toBe(true);
+  died += 1;
 
   // Another life: everything is answered, whatever has moved, and it goes on to the same end.
   const again = async () => {
@@ -106,11 +112,19 @@ async function play(dies: () => Promise<{ died: boolean }>): Promise<void> {
 }
 
 describe("an object that dies while old rows move", () => {
-  it.each(OF_LOG)("the log, %s", { timeout: 60_000 }, async (_, point) => {
-    await play(() => doom(log(), "append", point));
+  const timeout = 30_000 + LIVES * 30_000;
+
+  it.each(OF_LOG)("the log, %s", { timeout }, async (_, point) => {
+    for (let i = 0; i < LIVES; i += 1) await play(() => doom(log(), "append", point));
   });
 
-  it.each(OF_ARCHIVE)("an archive, %s", { timeout: 60_000 }, async (_, point) => {
-    await play(() => doom(env.LOG_ARCHIVES.getByName(`${name}/0`), "put", point));
+  it.each(OF_ARCHIVE)("an archive, %s", { timeout }, async (_, point) => {
+    for (let i = 0; i < LIVES; i += 1) await play(() => doom(env.LOG_ARCHIVES.getByName(`${name}/0`), "put", point));
+  });
+
+  it("had that many lives", () => {
+    const points = OF_LOG.length + OF_ARCHIVE.length;
+    expect(died).toBe(points * LIVES);
+    console.log(`archive points: ${died} crashes at ${points} points`);
   });
 });

@@ -124,14 +124,15 @@ export const PARTS: Part[] = [
   {
     name: "crashes",
     claim:
-      "the objects of the log and of the meta-log die between any two of their steps: nothing acknowledged is lost or " +
+      "the objects of the log, of its archives and of the meta-log die between any two of their steps: nothing acknowledged is lost or " +
       "doubled, no second history is signed, a promise repeats byte for byte",
-    command: vitest("--project", "workers", "durable-objects/crash-points.worker.test.ts"),
+    command: vitest("--project", "workers", "crash-points.worker.test.ts"),
     env: { TALOS_CRASHES: "25" },
     env_quick: { TALOS_CRASHES: "2" },
     needs: [],
     counts: [
       { what: "crashes", pattern: /^crash points: (\d+) crashes/gm, least: 1_050, least_quick: 84 },
+      { what: "crashes while rows move", pattern: /^archive points: (\d+) crashes/gm, least: 500, least_quick: 26 },
       { what: "promises repeated", pattern: /(\d+) promises repeated; seed/gm, least: 10_000, least_quick: 500 },
     ],
   },
