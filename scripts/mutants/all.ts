@@ -6,6 +6,7 @@ import { authorize } from "./authorize.ts";
 import { bundle } from "./bundle.ts";
 import { chain } from "./chain.ts";
 import { containment } from "./containment.ts";
+import { exports } from "./exports.ts";
 import { inForce } from "./in-force.ts";
 import { edge } from "./edge.ts";
 import type { Area } from "./list.ts";
@@ -26,4 +27,5 @@ export const AREAS: readonly Area[] = [
   ...meta,
   ...bundle,
   ...anchors,
+  ...exports,
 ];

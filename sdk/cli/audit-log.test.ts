@@ -29,7 +29,7 @@ function tree(of: NoteLog, first_seq: number, leaves: string[], skip: 0 | 1 = 0)
 
 async function verify(
   file: string,
-  logs: NoteLog[],
+  logs: Pick<NoteLog, "vkey">[],
   witnesses = "quorum none\n",
 ): Promise<{ code: number; out: string; err: string }> {
   writeFileSync(join(dir, "record.ndjson"), file);
@@ -61,6 +61,8 @@ it("a tree is followed by another only after the event that ends it, and at its 
   expect(await code(over.replace("frozen", "decision"), 3)).toBe(1);
   expect(await code(frozen({ first_seq: 0, origin: two.origin }), 3)).toBe(1);
   expect(await code(frozen({ first_seq: 1, origin: one.origin }), 3)).toBe(1);
+  // The same tree once more, under later numbers.
+  expect((await verify(tree(one, 0, ["{}", over]) + tree(one, 2, ["{}", over]), [one])).code).toBe(1);
 });
 
 it("a policy that asks for witnesses is one to verify with: they sign the meta-log's heads, and the log its own", async () => {
@@ -75,4 +77,21 @@ it("a policy that asks for witnesses is one to verify with: they sign the meta-l
   const publicKey = b64uDecode(Key.generate().jwk.x);
   const witness = log.verifierKey({ name: "w.example", publicKey, cosigns: true });
   expect((await verify(file, [one], `witness w ${witness}\nquorum w\n`)).code).toBe(0);
+});
+
+it("a stretch is what its head says, of the log that signed it, leaf by leaf", async () => {
+  const [one, two] = [new NoteLog("a.example/log/one"), new NoteLog("a.example/log/two")];
+  const file = tree(one, 0, ["{}", '{"a":1}', "{}"]);
+  const said = async (changed: string) => {
+    const both = { vkey: `${one.vkey}\nlog ${two.vkey}` };
+    const { code, err } = await verify(changed, [both]);
+    return code === 0 ? "verified" : JSON.parse(err).error.code;
+  };
+  expect(await said(file)).toBe("verified");
+  expect(await said(file.replace('{"a":1}', '{"a":2}'))).toBe("log.consistency_invalid");
+  expect(await said(file.replace('{"a":1}\n', ""))).toBe("log.proof_malformed");
+  expect(await said(file.replace('"to":3', '"to":2'))).not.toBe("verified");
+  expect(await said(file.slice(0, -1))).toBe("log.proof_malformed");
+  // Both logs are believed; what one signed is not the other's.
+  expect(await said(file.replace(`"origin":"${one.origin}"`, `"origin":"${two.origin}"`))).toBe("log.proof_malformed");
 });

@@ -100,7 +100,9 @@ function report(error: unknown, command: Command, json: boolean, io: Io): number
 
 function hint(exit: number, command: Command, more: Record<string, unknown>): string {
   if (exit === EXIT.usage) return `\nSee: talos ${command.name} --help`;
-  return typeof more.request_id === "string" ? `\nRequest ${more.request_id}` : "";
+  const again =
+    typeof more.retry_after_ms === "number" ? `\nTry again in ${Math.ceil(more.retry_after_ms / 1_000)} s` : "";
+  return `${again}${typeof more.request_id === "string" ? `\nRequest ${more.request_id}` : ""}`;
 }
 
 function classify(error: unknown): { code: string; exit: number; more: Record<string, unknown> } {

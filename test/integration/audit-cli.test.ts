@@ -90,6 +90,10 @@ describe("talos audit", () => {
     expect(note.split("\n")[0]).toBe(facts.origin);
     expect(JSON.parse(await ok("audit", "checkpoint", "--json"))).toMatchObject({ origin: facts.origin, note });
 
+    const [{ event }] = jsonLines(await ok("audit", "stream", "--from", "0", "--count", "1", "--json"));
+    const early = await talos("audit", "proof", event.event_id, "--level", "anchored");
+    expect(early).toMatchObject({ code: 3, err: expect.stringMatching(/audit\.not_anchored.*\nTry again in \d+ s\n/) });
+
     const file = at("record.ndjson");
     const saved = JSON.parse(await ok("audit", "export", file, "--json"));
     expect(saved.to).toBeGreaterThan(300);
