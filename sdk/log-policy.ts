@@ -15,9 +15,9 @@ export function unwitnessed(policy: Uint8Array): Uint8Array {
 }
 
 /** Of several policies the one that lists a log of this name; where none does, the first, which then says so. */
-export function policyFor<T extends Uint8Array | undefined>(policies: readonly T[], origin: string): T {
-  const lists = (policy: T) => policy && policyKeys(policy).logs.some((key) => key.startsWith(`${origin}+`));
-  return policies.find(lists) ?? policies[0]!;
+export function policyFor(policies: readonly Uint8Array[], origin: string): Uint8Array {
+  const lists = (policy: Uint8Array) => policyKeys(policy).logs.some((key) => key.startsWith(`${origin}+`));
+  return policies.find(lists) ?? policies[0] ?? new Uint8Array(0);
 }
 
 /** The policies that a log gives of its trees, oldest first; none before its first seal. */

@@ -6,6 +6,7 @@ import { b64uDecode } from "@talos/core";
 import * as log from "@talos/core/log";
 import { afterAll, expect, it } from "vitest";
 import { NoteLog } from "../../test/support/note-log.ts";
+import { verifyExport } from "../export.ts";
 import { Key } from "../keys.ts";
 import { main } from "./main.ts";
 
@@ -88,6 +89,7 @@ it("a stretch is what its head says, of the log that signed it, leaf by leaf", a
     return code === 0 ? "verified" : JSON.parse(err).error.code;
   };
   expect(await said(file)).toBe("verified");
+  await expect(verifyExport([utf8(file)], [])).rejects.toMatchObject({ code: "log.policy_malformed" });
   expect(await said(file.replace('{"a":1}', '{"a":2}'))).toBe("log.consistency_invalid");
   expect(await said(file.replace('{"a":1}\n', ""))).toBe("log.proof_malformed");
   expect(await said(file.replace('"to":3', '"to":2'))).not.toBe("verified");
