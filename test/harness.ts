@@ -39,7 +39,7 @@ export interface TalosOptions {
   port?: number;
 }
 
-export type Dependency = "gate" | "head" | "intake" | "log" | "log.outcome" | "kv";
+export type Dependency = "gate" | "head" | "intake" | "log" | "log.outcome" | "kv" | "meta";
 
 /** What the faulty entry can be told; each request of a test after the answer sees it. */
 export interface Faults {
