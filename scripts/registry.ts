@@ -11,6 +11,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { keccak256 } from "@talos/core/anchor";
 import { root } from "./bootstrap.js";
+import { orHelp } from "./help.ts";
 
 const NAME = "AnchorRegistry";
 const OUT = join(root, "contracts/evm/registry.ts");
@@ -62,6 +63,10 @@ export function registryModule(): string {
 }
 
 if (import.meta.filename === process.argv[1]) {
+  orHelp(`npm run registry [-- --check]: compile contracts/evm/AnchorRegistry.sol into contracts/evm/registry.ts
+
+  --check  write nothing, and fail when the file is not what the source gives
+`);
   const text = registryModule();
   if (!process.argv.includes("--check")) writeFileSync(OUT, text);
   else if (readFileSync(OUT, "utf8") !== text) {

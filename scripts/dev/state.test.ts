@@ -27,6 +27,15 @@ describe("the state folder", () => {
     expect(capability()).toBe(chain);
   });
 
+  it("of an older version gets keys of the purposes that it has not, and keeps the others", async () => {
+    const { values: _, ...purposes } = (await openState({ dir })).keysets.purposes;
+    const path = join(dir, "keysets.json");
+    writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, "utf8")) as object), purposes }));
+    const { keysets } = await openState({ dir });
+    expect(keysets.purposes).toEqual({ ...purposes, values: [expect.objectContaining({ status: "primary" })] });
+    expect((await openState({ dir })).keysets).toEqual(keysets);
+  });
+
   it("keeps its secrets to its owner", async () => {
     await openState({ dir });
     for (const name of [

@@ -123,11 +123,17 @@ function keyAt(path: string): Key {
   return loadKey(path);
 }
 
+/** Those of the folder; purposes that it does not have yet, as an older one may not, get their first key. */
 function keysetsAt(path: string): Keysets {
-  if (!existsSync(path)) writeSecretFile(path, `${JSON.stringify(generateKeysets("development", Date.now()))}\n`);
+  const fresh = generateKeysets("development", Date.now());
+  const write = (keysets: Keysets): void => writeSecretFile(path, `${JSON.stringify(keysets)}\n`, { overwrite: true });
+  if (!existsSync(path)) write(fresh);
   const checked = validate("keys/keysets", JSON.parse(readSecretFile(path, 65_536)));
   if (!checked.ok) throw new Error(`${path} holds no keysets; \`npm start -- --reset\` makes it anew`);
-  return checked.value as Keysets;
+  const known = checked.value as Keysets;
+  const keysets = { ...known, purposes: { ...fresh.purposes, ...known.purposes } };
+  if (Object.keys(keysets.purposes).length > Object.keys(known.purposes).length) write(keysets);
+  return keysets;
 }
 
 /** A key and a capability to try the `talos` command with. */
