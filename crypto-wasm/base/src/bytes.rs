@@ -68,6 +68,10 @@ mod tests {
         }
         assert!(visible(b"") && same(b"", b"") && plain(b"") == 0);
         assert!(!same(b"12345678", b"123456789") && !same(b"123456789", b"12345678"));
+        // Alike but for a whole word more.
+        assert!(
+            !same(b"12345678", b"1234567812345678") && !same(b"1234567812345678", b"12345678") && !same(b"", &[0; 8])
+        );
     }
 
     proptest! {
