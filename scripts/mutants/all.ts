@@ -2,6 +2,7 @@
 import { admission } from "./admission.ts";
 import { anchors } from "./anchors.ts";
 import { asks } from "./asks.ts";
+import { archive } from "./archive.ts";
 import { authorize } from "./authorize.ts";
 import { bundle } from "./bundle.ts";
 import { chain } from "./chain.ts";
@@ -28,4 +29,5 @@ export const AREAS: readonly Area[] = [
   ...bundle,
   ...anchors,
   ...exports,
+  ...archive,
 ];
