@@ -20,6 +20,11 @@ import { alarmId, closingId } from "./own-events.ts";
 
 /** Archives asked at once by one look-up. */
 const AT_ONCE = 6;
+/**
+ * How long archives are waited for in all: half of what others wait for the log, so that whoever asked hears why, and whoever
+ * was gathered with him (`AuditIntake`) hears of his own.
+ */
+const LOOKUP_MS = LIMITS.object_timeout_ms / 2;
 /** Turns after which a look-up is given up: each but the first needs rows to have moved while the last one was answered. */
 const TURNS = 4;
 
@@ -86,11 +91,12 @@ export class ArchiveSearch {
    */
   async decide<T>(attempt: (found: Found) => T | Unasked): Promise<T> {
     let found = NOTHING;
+    const untilMs = Date.now() + LOOKUP_MS;
     for (let turn = 0; turn < TURNS; turn += 1) {
       const done = attempt(found);
       if (!(done instanceof Unasked)) return done;
       // All of them anew: what one answer says and what the next one says may be of different times.
-      found = await this.#ask([...new Set([...found.events.keys(), ...done.ids])]);
+      found = await this.#ask([...new Set([...found.events.keys(), ...done.ids])], untilMs);
     }
     throw new Error("rows went on moving while archives were asked");
   }
@@ -100,7 +106,7 @@ export class ArchiveSearch {
     return this.decide((found) => this.open(ids, found) ?? this.#ports.store.find(ids, found.events));
   }
 
-  async #ask(ids: readonly string[]): Promise<Found> {
+  async #ask(ids: readonly string[], untilMs: number): Promise<Found> {
     if (this.#running >= LIMITS.audit_archive_lookups) throw new Error("too many look-ups at once");
     this.#running += 1;
     try {
@@ -110,7 +116,7 @@ export class ArchiveSearch {
         const left = some.filter((id) => events.get(id) === undefined);
         if (left.length === 0) return;
         const answer = this.#ports.archive(mark.n).find(left);
-        const found = await withinMs(answer, LIMITS.object_timeout_ms, "an archive");
+        const found = await withinMs(answer, Math.max(1, untilMs - Date.now()), "an archive");
         for (const event of this.#believed(mark, found)) events.set(event.event_id, event);
       });
       return { events, next_seq };

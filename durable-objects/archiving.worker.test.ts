@@ -270,10 +270,25 @@ describe("an archive", () => {
     expect(asked).toBe(LIMITS.audit_archive_lookups);
   });
 
+  it("that does not answer holds up nobody for long: others that were gathered have their answers", async () => {
+    await fill(5);
+    await bind({ LOG_ARCHIVES: { getByName: () => ({ find: () => new Promise(() => undefined) }) } });
+    const [one, other] = [auditEvent(name), auditEvent(name)];
+    const fromMs = Date.now();
+    const asks = [[one], [appended[0]!], [other]].map((events) => ({ events }));
+    expect(await log.appendEach(asks)).toMatchObject([
+      { ok: true, seqs: [640] },
+      { ok: false, code: "audit.unavailable" },
+      { ok: true, seqs: [641] },
+    ]);
+    expect(Date.now() - fromMs).toBeLessThan(LIMITS.object_timeout_ms - 500);
+  });
+
   it.each([
     ["another leaf hash", "UPDATE bundles SET leaves = zeroblob(length(leaves)) WHERE first_seq = 0"],
     ["another place of an id", "UPDATE ids SET seq = 511 WHERE seq = 0"],
     ["less than was moved there", "DELETE FROM bundles WHERE first_seq = 256"],
+    ["another beginning", "DELETE FROM bundles WHERE first_seq = 0"],
     ["nothing", "DELETE FROM bundles"],
   ])("that has %s makes no promise", async (_, damage) => {
     await fill(5);
@@ -332,6 +347,12 @@ describe("an archive", () => {
     await rows("UPDATE event_ids SET seq = 300 WHERE seq = 0");
     await settle();
     expect(await log.status()).toMatchObject({ archived_size: 0, forked: true });
+    const id = appended[0]!.event_id.replaceAll("-", "");
+    await rows(`UPDATE event_ids SET seq = 0 WHERE event_id = unhex('${id}')`);
+    await scheduler.wait(1_100); // longer than it pauses after a failure
+    await log.flush();
+    expect(await log.status()).toMatchObject({ archived_size: 0, forked: true }); // a log that stopped moves nothing
+    expect(await settle()).toBe(512);
   });
 });
 
@@ -412,6 +433,7 @@ describe("moving", () => {
         await real.getByName(of).put(bundles);
         throw new Error("no answer (test)");
       },
+      async () => ({ ok: true, end_seq: 256 }), // less than it was given
     ];
     for (const put of answers) {
       await evictDurableObject(log);

@@ -17,12 +17,12 @@ import { jwsSignNative } from "@talos/core";
 import { bundle, TILE_WIDTH } from "@talos/core/log";
 import { ArchiveMarks } from "./archive-marks.ts";
 import { ArchiveSearch, type Found, type Unasked } from "./archive-search.ts";
-import { type ArchiveBounds, Archiving } from "./archiving.ts";
+import { Archiving } from "./archiving.ts";
 import { type BatchFacts, type Offered, offeredBy, promisePayload } from "./batch.ts";
 import { ConflictAlarms } from "./conflict-alarms.ts";
 import { doneWithinMs } from "./deadline.ts";
 import { bound, type Env } from "./env.ts";
-import { type EpochBounds, Epochs } from "./epochs.ts";
+import { Epochs } from "./epochs.ts";
 import { checked } from "./event-check.ts";
 import { EventReader } from "./event-reader.ts";
 import { Followers } from "./followers.ts";
@@ -31,13 +31,14 @@ import { follows } from "./head-order.ts";
 import { IntakeLoad } from "./intake-load.ts";
 import { type KeysetKey, keysetsOf, primaryKey } from "./keysets.ts";
 import { codeOf, warn } from "./log.ts";
+import { LOG_BOUNDS, type LogBounds } from "./log-bounds.ts";
 import { type Consistency, type LogFacts, LogReads, type ProofAsk, type Proved, type Range } from "./log-reads.ts";
 import { entriesIn } from "./log-rows.ts";
 import { LogStore, type Stored } from "./log-store.ts";
 import { LogTiles } from "./log-tiles.ts";
 import { LogStreams, type StreamAsk, type Streamed } from "./log-streams.ts";
 import { Outbox } from "./outbox.ts";
-import { type RowBounds, RowKeeping } from "./row-keeping.ts";
+import { RowKeeping } from "./row-keeping.ts";
 import type { LogSlice } from "./sink-types.ts";
 import { SaltOutbox } from "./salt-outbox.ts";
 import { type Place, Sweeper } from "./sweeper.ts";
@@ -58,9 +59,6 @@ import { idMs } from "./uuid.ts";
 const MAX_BYTES = 9_000_000_000;
 /** An alarm this long overdue was lost, and is set again. */
 const LOST_ALARM_MS = 5_000;
-
-/** When the log is rotated, and how long rows stay. */
-export type LogBounds = EpochBounds & RowBounds & ArchiveBounds;
 
 export class AuditLog extends DurableObject<Env> {
   readonly #store: LogStore;
@@ -165,16 +163,7 @@ export class AuditLog extends DurableObject<Env> {
 
   /** A test of what these bound has smaller ones. */
   protected bounds(): LogBounds {
-    return {
-      entries: LIMITS.audit_epoch_entries,
-      ms: LIMITS.audit_epoch_ms,
-      rows_keep_ms: LIMITS.audit_rows_keep_ms,
-      rows_soft_bytes: LIMITS.audit_rows_soft_bytes,
-      archive_events: LIMITS.audit_archive_events,
-      archive_after_ms: LIMITS.audit_archive_after_ms,
-      archive_soon_ms: LIMITS.audit_archive_soon_ms,
-      archive_soft_bytes: LIMITS.audit_archive_soft_bytes,
-    };
+    return LOG_BOUNDS;
   }
 
   /**

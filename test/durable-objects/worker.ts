@@ -4,7 +4,8 @@
  */
 import type { Env } from "../../workers/env.ts";
 import { pokeAll } from "../../workers/cron.ts";
-import { AuditLog as RealAuditLog, type LogBounds } from "../../durable-objects/audit-log.ts";
+import { AuditLog as RealAuditLog } from "../../durable-objects/audit-log.ts";
+import type { LogBounds } from "../../durable-objects/log-bounds.ts";
 import { type Step as VaultStep, SubjectVault as RealSubjectVault } from "../../durable-objects/subject-vault.ts";
 import { TenantHead as RealTenantHead, type Step } from "../../durable-objects/tenant-head.ts";
 
