@@ -5,7 +5,7 @@
  * `TALOS_CRASHES` (2, which is one life here) says how often each point is played.
  * Source: contracts/spec/audit.md#archive.
  */
-import { env, evictDurableObject } from "cloudflare:test";
+import { env, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 import { doom, type Point } from "../test/durable-objects/doom.ts";
 import { auditEvent } from "../test/durable-objects/events.ts";
@@ -81,6 +81,7 @@ async function play(dies: () => Promise<{ died: boolean }>): Promise<void> {
   await log().flush(); // published; nothing of it has gone yet
   expect(await status()).toMatchObject({ published_size: 640, rows_from: 0, archived_size: 0 });
   shared.talosLogBounds[name] = { rows_keep_ms: 0, archive_after_ms: 0, archive_events: 256 };
+  await runInDurableObject(log(), (_, { storage }) => storage.deleteAlarm()); // it ends where it is told, not before
   await evictDurableObject(log()); // a new instance reads the bounds anew
   const life = await dies();
   await log()

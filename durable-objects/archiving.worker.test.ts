@@ -53,10 +53,23 @@ const unreachable = {
     put: async () => Promise.reject(new Error("unreachable (test)")),
   }),
 };
+/** A new instance, whose alarm does not come before the test has had its say. */
+async function renew(): Promise<void> {
+  await runInDurableObject(log, (_, { storage }) => storage.deleteAlarm());
+  await evictDurableObject(log);
+}
+/** 640 events, published, of which nothing has moved yet, and all that may will at the next run. */
+async function published(): Promise<void> {
+  shared.talosLogBounds[name] = { ...AT_ONCE, archive_after_ms: 3_600_000 };
+  for (let i = 0; i < 5; i += 1) await append(128);
+  await log.flush();
+  shared.talosLogBounds[name] = AT_ONCE;
+  await renew();
+}
 /** As often as it takes until nothing moves any more. */
 async function settle(): Promise<number> {
   for (let before = -1; ; ) {
-    await evictDurableObject(log); // a new instance waits for nothing
+    await renew(); // a new instance waits for nothing
     await log.flush();
     const { archived_size } = await log.status();
     if (archived_size === before) return archived_size;
@@ -138,7 +151,7 @@ describe("what is old", () => {
     const old = intent(name, { event_id: newId(idMs(appended[0]!.event_id)) });
     await append(1, () => old);
     await rows(`UPDATE open_intents SET at_ms = at_ms - ${LIMITS.audit_sweep_ms}`);
-    await evictDurableObject(log);
+    await renew();
     await bind({ LOG_ARCHIVES: unreachable });
     await log.flush();
     expect(await number("SELECT count(*) FROM open_intents")).toBe(1);
@@ -229,9 +242,7 @@ describe("what is old", () => {
 
 describe("an archive", () => {
   it("that cannot be reached keeps everything here, and nothing else waits; it gets it all afterwards", async () => {
-    for (let i = 0; i < 5; i += 1) await append(128);
-    await log.flush();
-    await evictDurableObject(log);
+    await published();
     await bind({ LOG_ARCHIVES: unreachable });
     await log.flush();
     await append(10);
@@ -312,9 +323,7 @@ describe("an archive", () => {
     ["an id elsewhere", "UPDATE ids SET seq = 511 WHERE seq = 0"],
     ["a gap", "UPDATE bundles SET first_seq = first_seq + 1000"],
   ])("that has %s where the same is to go stops the log, which keeps its rows", async (_, damage) => {
-    for (let i = 0; i < 5; i += 1) await append(128);
-    await log.flush();
-    await evictDurableObject(log);
+    await published();
     // The archive takes it, and the log dies before it knows.
     await bind({
       LOG_ARCHIVES: {
@@ -335,11 +344,8 @@ describe("an archive", () => {
   });
 
   it("gets nothing that the tree or the bucket contradicts", async () => {
-    for (let i = 0; i < 5; i += 1) await append(128);
-    shared.talosLogBounds[name] = { ...AT_ONCE, archive_after_ms: 3_600_000 };
-    await settle();
+    await published();
     await env.AUDIT_TILES.delete(`f/${name}/tile/0/000`);
-    shared.talosLogBounds[name] = AT_ONCE;
     await settle();
     expect(await log.status()).toMatchObject({ archived_size: 0, archive_failures: 1, forked: false });
     const tile = (await rows("SELECT hashes FROM tiles WHERE path = 'tile/0/000'"))[0]!.hashes as ArrayBuffer;
@@ -422,10 +428,7 @@ describe("ids", () => {
 
 describe("moving", () => {
   it("is whole or not at all, wherever the log or the archive dies, and comes to the same", async () => {
-    for (let i = 0; i < 5; i += 1) await append(128);
-    shared.talosLogBounds[name] = { ...AT_ONCE, archive_after_ms: 3_600_000 };
-    await settle();
-    shared.talosLogBounds[name] = AT_ONCE;
+    await published();
     const real = env.LOG_ARCHIVES;
     const answers = [
       () => Promise.reject(new Error("not taken (test)")),
@@ -436,14 +439,14 @@ describe("moving", () => {
       async () => ({ ok: true, end_seq: 256 }), // less than it was given
     ];
     for (const put of answers) {
-      await evictDurableObject(log);
+      await renew();
       await bind({ LOG_ARCHIVES: { getByName: (of: string) => ({ put: (bundles: never[]) => put(of, bundles) }) } });
       await log.flush();
       expect(await log.status()).toMatchObject({ archived_size: 0, archive_failures: 1 });
       expect(await number("SELECT count(*) FROM event_ids")).toBe(640);
     }
     for (const at of [/^DELETE FROM event_ids/, /^DELETE FROM batches/, /^DELETE FROM tiles/, /INTO archives/]) {
-      await evictDurableObject(log);
+      await renew();
       await runInDurableObject(log, async (instance, { storage }) => {
         const exec = storage.sql.exec.bind(storage.sql);
         storage.sql.exec = ((query: string, ...values: SqlStorageValue[]) => {
