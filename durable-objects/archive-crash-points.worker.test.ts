@@ -68,7 +68,7 @@ const status = () => living(async () => log().status());
 async function play(dies: () => Promise<{ died: boolean }>): Promise<void> {
   count += 1;
   name = `moved-${count}`;
-  shared.talosLogBounds = { [name]: { rows_keep_ms: 0, archive_after_ms: 3_600_000, archive_events: 256 } };
+  shared.talosLogBounds = { [name]: { rows_keep_ms: 3_600_000, archive_after_ms: 3_600_000, archive_events: 256 } };
   const events: AppendEvent[] = [];
   const promises: string[] = [];
   for (let i = 0; i < 5; i += 1) {

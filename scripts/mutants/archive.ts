@@ -121,13 +121,17 @@ export const archive: Area[] = [
     ],
   },
   {
-    file: "durable-objects/audit-log.ts",
+    file: "durable-objects/log-append.ts",
     by: ARCHIVING,
     mutants: [
       swap("archives are asked before an event gets a place", "if («unasked !== undefined») return unasked;", "false"),
       swap("no id of a time to come", "if («early !== undefined») return", "false"),
-      swap("archives are asked before an intent is closed", "return «unasked ??» this.#sweeper", ""),
     ],
+  },
+  {
+    file: "durable-objects/log-work.ts",
+    by: ARCHIVING,
+    mutants: [swap("archives are asked before an intent is closed", "return «unasked ??» sweeper", "")],
   },
   {
     file: "durable-objects/row-keeping.ts",
