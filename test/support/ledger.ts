@@ -36,8 +36,11 @@ interface Indexed {
 const UUID = `lower(substr(hex(event_id), 1, 8) || '-' || substr(hex(event_id), 9, 4) || '-' || substr(hex(event_id), 13, 4)
   || '-' || substr(hex(event_id), 17, 4) || '-' || substr(hex(event_id), 21))`;
 
-/** Batches that are asked for at once: what crosses has a bound of 32 MiB. */
-const PAGE = 200;
+/** Batches that are asked for at once: each is 1 MiB at most, and what crosses has a bound of 32 MiB. */
+const PAGE = 30;
+/** Rows of the projection that are asked for at once: a query has 10 s. */
+const ROWS = 2_000;
+const NO_ID = "00000000-0000-0000-0000-000000000000";
 
 /**
  * Read a log's rows past its own code, at a moment when nothing is appended.
@@ -108,9 +111,14 @@ export async function readProjection(
     DATABASE_URL: database.url,
     TALOS_DATABASE_ENDPOINT: database.endpoint,
   });
-  const rows = await sql`SELECT seq::int, event_id::text, leaf_hash AS leaf, body FROM audit_event
-    WHERE log_id = ${log} ORDER BY seq, event_id`;
-  return rows as { seq: number; event_id: string; leaf: string; body: string }[];
+  const all: { seq: number; event_id: string; leaf: string; body: string }[] = [];
+  for (let page: typeof all | undefined; page === undefined || page.length === ROWS; all.push(...page)) {
+    const { seq, event_id } = all.at(-1) ?? { seq: -1, event_id: NO_ID };
+    page = (await sql`SELECT seq::int, event_id::text, leaf_hash AS leaf, body FROM audit_event
+      WHERE log_id = ${log} AND (seq, event_id) > (${seq}, ${event_id}::uuid)
+      ORDER BY seq, event_id LIMIT ${ROWS}`) as typeof all;
+  }
+  return all;
 }
 
 /**
