@@ -106,14 +106,14 @@ export async function readProjection(
   database: { url: string; endpoint: string },
   log = "default",
 ): Promise<{ seq: number; event_id: string; leaf: string; body: string }[]> {
-  const { sql } = connect({
-    TALOS_MODE: "development",
-    DATABASE_URL: database.url,
+  const env = {
+    ...{ TALOS_MODE: "development", DATABASE_URL: database.url },
     TALOS_DATABASE_ENDPOINT: database.endpoint,
-  });
+  };
   const all: { seq: number; event_id: string; leaf: string; body: string }[] = [];
   for (let page: typeof all | undefined; page === undefined || page.length === ROWS; all.push(...page)) {
     const { seq, event_id } = all.at(-1) ?? { seq: -1, event_id: NO_ID };
+    const { sql } = connect(env); // whose time begins here
     page = (await sql`SELECT seq::int, event_id::text, leaf_hash AS leaf, body FROM audit_event
       WHERE log_id = ${log} AND (seq, event_id) > (${seq}, ${event_id}::uuid)
       ORDER BY seq, event_id LIMIT ${ROWS}`) as typeof all;
