@@ -53,8 +53,13 @@ export class GateReference {
     return undefined;
   }
 
-  slotTaken(id: string, rate: RateClass, until_ms: number, atMs: number): Wrong {
+  /** The gate looked at its slots, whatever it answered: its clock was there, and may go back now. */
+  looked(atMs: number): void {
     this.#latest_ms = Math.max(this.#latest_ms, atMs);
+  }
+
+  slotTaken(id: string, rate: RateClass, until_ms: number, atMs: number): Wrong {
+    this.looked(atMs);
     this.#slots.set(id, { class: rate.name, until_ms });
     for (const [other, { until_ms: until }] of this.#slots) if (until <= this.#latest_ms) this.#slots.delete(other);
     const held = [...this.#slots.values()].filter((slot) => slot.class === rate.name).length;

@@ -316,6 +316,7 @@ export class GateSimulation {
   /** What the object decided is durable: hold it against the reference. */
   #decided({ ask, life }: Call, answer: Admitted, atMs: number): void {
     const { links, rate, cost, nonce, slot, lease } = ask;
+    this.#reference.looked(atMs);
     this.#fairness(ask, answer, atMs);
     if (!answer.ok) {
       this.counts.refused += 1;
@@ -421,6 +422,7 @@ export class GateSimulation {
       done = this.#gate.alarm();
     });
     await done;
+    this.#reference.looked(this.#objectNow());
   }
 
   #bounds(): void {
