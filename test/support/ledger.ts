@@ -97,6 +97,12 @@ function readLine(line: string, seq: number): Leaf {
   return { seq, event_id, leaf, body, event };
 }
 
+/** The ledger as it was when it had `size` leaves. */
+export function firstOf({ leaves, salts }: Ledger, size: number): Ledger {
+  const first = leaves.slice(0, size);
+  return { leaves: first, byId: new Map(first.map((leaf) => [leaf.event_id, leaf])), salts };
+}
+
 /** A commitment, computed from its definition. `value` is canonical JSON. Source: contracts/spec/audit.md#commitments. */
 export const commitmentTo = (salt: string, value: string): string =>
   createHash("sha256").update(Buffer.from(salt, "base64url")).update(value).digest("base64url");
