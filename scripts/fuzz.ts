@@ -12,6 +12,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import { atOnce } from "../durable-objects/at-once.ts";
 import { root, toolEnv } from "./bootstrap.js";
 import { BINARY, dictionary, seeds } from "./fuzz/seeds.ts";
 import { orHelp } from "./help.ts";
@@ -168,12 +169,10 @@ if (spawnSync("cargo", ["+nightly", "fuzz", "--version"], { env: toolEnv() }).st
   fail("needs a nightly Rust and cargo-fuzz: rustup toolchain install nightly; cargo install cargo-fuzz --locked");
 }
 
-const rest = targets();
 let crashes = 0;
-const worker = async (): Promise<void> => {
-  for (let target = rest.shift(); target !== undefined; target = rest.shift())
-    crashes += Number(!(await (values.minimise ? minimise(target) : fuzz(target))));
-};
-await Promise.all(Array.from({ length: jobs }, worker));
+await atOnce(jobs, targets(), async (target) => {
+  const clean = await (values.minimise ? minimise(target) : fuzz(target));
+  crashes += Number(!clean); // counted when it is known: an `await` in the sum would forget what others found meanwhile
+});
 if (!values.minimise) process.stdout.write(`fuzz: ${executions} executions in all, ${crashes} crashes\n`);
 process.exitCode = crashes === 0 ? 0 : 1;

@@ -11,6 +11,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { atOnce } from "../durable-objects/at-once.ts";
 import { root } from "./bootstrap.js";
 import { orHelp } from "./help.ts";
 import { AREAS } from "./mutants/all.ts";
@@ -78,13 +79,8 @@ async function rust(all: Job[], tree: string): Promise<Row[]> {
   const run = await buildRust(jobs, tree);
   for (const by of new Set(jobs.map((job) => job.by))) green(by, await run(0, by));
   const rows: Row[] = [];
-  const rest = [...jobs];
   // Two at a time: each is one process of one thread.
-  const worker = async (): Promise<void> => {
-    for (let job = rest.shift(); job !== undefined; job = rest.shift())
-      rows.push(say({ job, outcome: await run(job.number, job.by) }));
-  };
-  await Promise.all([worker(), worker()]);
+  await atOnce(2, jobs, async (job) => void rows.push(say({ job, outcome: await run(job.number, job.by) })));
   return rows;
 }
 

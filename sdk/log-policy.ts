@@ -1,6 +1,6 @@
 /**
  * Policies for a tenant's log. Its heads are signed by its own key; witnesses sign the meta-log's, so a quorum is asked for
- * where a proof leads there, and not of the log's own heads. A log that was rotated has a policy for each of its trees,
+ * where a proof leads there, and not of the log's own heads. A log that was rotated has a policy for each of its trees.
  * since a policy takes no key under two names. Source: contracts/spec/audit.md#epochs, contracts/spec/log.md#policies.
  */
 import type { AuditLogFacts } from "@talos/contracts";
