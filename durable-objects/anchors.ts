@@ -9,6 +9,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { type ErrorCode, LIMITS, TalosError } from "@talos/contracts";
 import { OTS_NONCE_BYTES } from "@talos/core/anchor";
+import { backoffMs } from "./backoff.ts";
+import { OneRun } from "./one-run.ts";
 import { evmSettings, otsSettings } from "./anchor-settings.ts";
 import { AnchorStore } from "./anchor-store.ts";
 import type { Anchored, AnchorsPage, AnchorsPort, AnchorsStatus, AskPort } from "./anchor-types.ts";
@@ -32,7 +34,7 @@ export class Anchors extends DurableObject<Env> implements AnchorsPort {
   readonly #store: AnchorStore;
   #evm: EvmAnchoring | undefined;
   #alarmMs: number | null = null;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -88,10 +90,7 @@ export class Anchors extends DurableObject<Env> implements AnchorsPort {
 
   /** Never throws for a node or calendar: the platform gives up an alarm that throws six times. */
   override async alarm(): Promise<void> {
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#one.run(() => this.#run());
   }
 
   async #run(): Promise<void> {
@@ -193,7 +192,7 @@ export class Anchors extends DurableObject<Env> implements AnchorsPort {
       return LIMITS.anchoring_retry_max_ms;
     }
     this.#store.saveRun({ ...run, failures: run.failures + 1, code });
-    return Math.min(LIMITS.anchoring_retry_ms * 2 ** Math.min(run.failures, 16), LIMITS.anchoring_retry_max_ms);
+    return backoffMs(run.failures + 1, LIMITS.anchoring_retry_ms, LIMITS.anchoring_retry_max_ms);
   }
 
   #flight(): AnchorsStatus["flight"] {

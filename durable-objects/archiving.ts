@@ -11,6 +11,8 @@
  */
 import { LIMITS, TalosError } from "@talos/contracts";
 import { TILE_WIDTH } from "@talos/core/log";
+import { backoffMs } from "./backoff.ts";
+import { OneRun } from "./one-run.ts";
 import type { ArchiveMarks, Mark } from "./archive-marks.ts";
 import type { ArchiveBundle, ArchivePort, BundleFacts } from "./archive-types.ts";
 import { atOnce } from "./at-once.ts";
@@ -65,7 +67,7 @@ export class Archiving {
   failures = 0;
   readonly #ports: ArchivingPorts;
   #pausedUntilMs = 0;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
 
   constructor(ports: ArchivingPorts) {
     this.#ports = ports;
@@ -74,7 +76,7 @@ export class Archiving {
   /** How long until a bundle may go, in ms; null while the next one waits for something else than time. */
   waitMs(nowMs: number): number | null {
     const { marks, store, epochs } = this.#ports;
-    const end = this.#bundleEnd(marks.end());
+    const { end_seq: end } = epochs.bundleAt(marks.end());
     if (epochs.forked || end === marks.end() || end > this.#limit()) return null;
     return Math.max(1, this.#pausedUntilMs - nowMs, (store.timeMs(end - 1) ?? 0) + this.#ageMs() - nowMs);
   }
@@ -83,10 +85,7 @@ export class Archiving {
   run(nowMs: number): Promise<void> {
     const waitMs = this.waitMs(nowMs);
     if (waitMs === null || waitMs > 1) return Promise.resolve();
-    this.#running ??= this.#run(nowMs).finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#one.run(() => this.#run(nowMs));
   }
 
   async #run(nowMs: number): Promise<void> {
@@ -100,8 +99,7 @@ export class Archiving {
       this.failures += 1;
       const code = codeOf(error);
       if (code === "audit.forked") epochs.stop();
-      const pauseMs = AGAIN_MS * 2 ** Math.min(this.failures - 1, 16);
-      this.#pausedUntilMs = nowMs + Math.min(pauseMs, LIMITS.audit_archive_retry_ms);
+      this.#pausedUntilMs = nowMs + backoffMs(this.failures, AGAIN_MS, LIMITS.audit_archive_retry_ms);
       warn("audit_log.archiving_failed", { log, failures: this.failures, code });
     }
   }
@@ -114,7 +112,7 @@ export class Archiving {
     const most = Math.min(from + LIMITS.audit_archive_slice_events, this.#mark(from).first_seq + bounds.archive_events);
     let end = from;
     while (end < (epoch.end_seq ?? limit) && (end === from || end < most)) {
-      const next = this.#bundleEnd(end);
+      const { end_seq: next } = epochs.bundleAt(end);
       if (next > limit || (store.timeMs(next - 1) ?? 0) > bornMs) break;
       end = next;
     }
@@ -126,7 +124,7 @@ export class Archiving {
     const { epoch, from, end } = slice;
     const starts = Array.from({ length: Math.ceil((end - from) / TILE_WIDTH) }, (_, i) => from + i * TILE_WIDTH);
     const read = new Map<number, ArchiveBundle>();
-    await atOnce(READS, starts, async (seq) => void read.set(seq, await this.#bundle(epoch, seq)));
+    await atOnce(READS, starts, async (seq) => void read.set(seq, await this.#bundle(seq)));
     const bundles = starts.map((seq) => read.get(seq)!);
     const mark = this.#mark(from);
     const put = archive(mark.n).put(bundles);
@@ -155,17 +153,10 @@ export class Archiving {
     return { n: (last?.n ?? -1) + 1, first_seq: from, end_seq: from, ...none, since_ms };
   }
 
-  /** The number after the bundle that begins at `seq`, which may not be full yet. */
-  #bundleEnd(seq: number): number {
-    const { first_seq, end_seq } = this.#ports.epochs.at(seq);
-    const end = first_seq + (Math.floor((seq - first_seq) / TILE_WIDTH) + 1) * TILE_WIDTH;
-    return Math.min(end, end_seq ?? end);
-  }
-
   /** A bundle as the bucket has it, tile and entries, which the tree's rows agree with. */
-  async #bundle(epoch: Epoch, first_seq: number): Promise<ArchiveBundle> {
-    const { reader, tiles, store } = this.#ports;
-    const index = (first_seq - epoch.first_seq) / TILE_WIDTH;
+  async #bundle(first_seq: number): Promise<ArchiveBundle> {
+    const { reader, tiles, store, epochs } = this.#ports;
+    const { epoch, index } = epochs.bundleAt(first_seq);
     const { entries, leaves } = await reader.bundle(epoch, index);
     if (entries.length === TILE_WIDTH) await tiles.file(epoch, index);
     const utf8 = new TextDecoder();

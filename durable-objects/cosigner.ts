@@ -9,6 +9,8 @@
  */
 import { LIMITS, TalosError } from "@talos/contracts";
 import { consistencyProof, submission, verifyCheckpoint } from "@talos/core/log";
+import { backoffMs } from "./backoff.ts";
+import { OneRun } from "./one-run.ts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
 import type { Bucket } from "./publisher.ts";
@@ -91,7 +93,7 @@ class Refused extends Error {
 export class Cosigner {
   readonly #sql: SqlStorage;
   readonly #ports: CosignerPorts;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
   /** Whether this instance has not looked yet: the policy may be another than the last one's. */
   #fresh = true;
   /** attempts to write the bucket's file that failed since the last one that did not */
@@ -125,7 +127,7 @@ export class Cosigner {
     const policy = this.#policy();
     if (head === undefined || policy === undefined || policy.witnesses.length === 0) return null;
     // A round tells when it ends; should it die with its instance, somebody has to look.
-    if (this.#running !== undefined) return 2 * COURIER_MS;
+    if (this.#one.running) return 2 * COURIER_MS;
     if (this.#fresh) return 1;
     const rows = new Map(this.#rows().map((row) => [row.key, row]));
     const waits = policy.witnesses
@@ -137,12 +139,8 @@ export class Cosigner {
 
   /** Ask whoever is due. One run at a time; never throws for a witness or the bucket. */
   run(force = false): Promise<void> {
-    this.#running ??= this.#run(force)
-      .catch((error: unknown) => warn("meta_log.round_failed", { code: codeOf(error) }))
-      .finally(() => {
-        this.#running = undefined;
-      });
-    return this.#running;
+    const failed = (error: unknown) => warn("meta_log.round_failed", { code: codeOf(error) });
+    return this.#one.run(() => this.#run(force).catch(failed));
   }
 
   async #run(force: boolean): Promise<void> {
@@ -170,7 +168,7 @@ export class Cosigner {
     } catch (error) {
       const code = error instanceof Refused ? error.code : codeOf(error);
       warn("meta_log.not_cosigned", { witness: name, size: head.size, failures: failures + 1, code });
-      const pauseMs = Math.min(LIMITS.audit_publish_ms * 2 ** Math.min(failures, 16), LIMITS.witness_retry_ms);
+      const pauseMs = backoffMs(failures + 1, LIMITS.audit_publish_ms, LIMITS.witness_retry_ms);
       const before = { size: row?.size ?? 0, line: row?.line ?? "", time_seconds: row?.time_seconds ?? 0 };
       this.#save({ key, name, ...before, failures: failures + 1, next_ms: this.#ports.now() + pauseMs, code });
     }
@@ -260,8 +258,8 @@ export class Cosigner {
       this.#failures = 0;
     } catch (error) {
       this.#failures += 1;
-      const pauseMs = LIMITS.audit_publish_ms * 2 ** Math.min(this.#failures - 1, 16);
-      this.#retryMs = this.#ports.now() + Math.min(pauseMs, LIMITS.audit_publish_retry_ms);
+      const pauseMs = backoffMs(this.#failures, LIMITS.audit_publish_ms, LIMITS.audit_publish_retry_ms);
+      this.#retryMs = this.#ports.now() + pauseMs;
       warn("meta_log.cosigned_not_stored", { size: row.size, failures: this.#failures, code: codeOf(error) });
     }
   }

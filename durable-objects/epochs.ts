@@ -81,6 +81,14 @@ export class Epochs {
     return this.#epochs.findLast(({ first_seq }) => first_seq <= seq)!;
   }
 
+  /** Which bundle an event lies in, or will, and the number after it once it is full or the last of its tree. */
+  bundleAt(seq: number): { epoch: Epoch; index: number; end_seq: number } {
+    const epoch = this.at(seq);
+    const index = Math.floor((seq - epoch.first_seq) / TILE_WIDTH);
+    const full = epoch.first_seq + (index + 1) * TILE_WIDTH;
+    return { epoch, index, end_seq: Math.min(full, epoch.end_seq ?? full) };
+  }
+
   /** The epoch of this name, or undefined. */
   named(origin: string): Epoch | undefined {
     return this.#epochs.find(({ tree }) => tree.sealed()?.origin === origin);

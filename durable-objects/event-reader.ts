@@ -5,11 +5,10 @@
 import { LIMITS } from "@talos/contracts";
 import { b64uEncode } from "@talos/core";
 import { bundleEntries, bundleLeaves, HASH_BYTES, parseTile, TILE_WIDTH, tileAt } from "@talos/core/log";
-import { withinMs } from "./deadline.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
 import { type LogRow, rowsFrom } from "./log-rows.ts";
 import type { LogStore } from "./log-store.ts";
-import { type Bucket, fileName } from "./publisher.ts";
+import { type Bucket, publishedFile } from "./publisher.ts";
 
 export interface EventReaderPorts {
   sql: SqlStorage;
@@ -35,8 +34,7 @@ export class EventReader {
     const { sql, store, epochs } = this.#ports;
     if (from >= store.next()) return [];
     if (store.hasRow(from)) return rowsFrom(sql, from, most);
-    const epoch = epochs.at(from);
-    const index = Math.floor((from - epoch.first_seq) / TILE_WIDTH);
+    const { epoch, index } = epochs.bundleAt(from);
     const { entries, leaves } = await this.bundle(epoch, index);
     const rows: LogRow[] = [];
     let bytes = 0;
@@ -63,11 +61,7 @@ export class EventReader {
     const size = epoch.tree.published()?.size ?? 0;
     const path = tileAt("entries", index, size);
     if (path === undefined) throw new Error("events that no published head covers");
-    const name = fileName(epoch.names, path);
-    const read = async () => (await this.#ports.bucket().get(name))?.arrayBuffer();
-    const found = await withinMs(read(), LIMITS.object_timeout_ms, "the bucket");
-    if (found === undefined) throw new Error("a bundle that was published is gone");
-    const bytes = new Uint8Array(found);
+    const bytes = await publishedFile(this.#ports.bucket(), epoch.names, path);
     const leaves = bundleLeaves(bytes);
     const isWhole = leaves.length === parseTile(path).width * HASH_BYTES;
     if (!isWhole || !epoch.tree.hasLeaves(index, leaves)) throw new Error("a bundle is not what was sealed");

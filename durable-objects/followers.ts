@@ -4,6 +4,7 @@
  * A telling that is lost costs time, never events: the sink's cursor says what it has, and it looks by itself too.
  */
 import { LIMITS } from "@talos/contracts";
+import { backoffMs } from "./backoff.ts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
 
@@ -55,7 +56,7 @@ export class Followers {
   /** How long until those who did not hear are told again, in ms; null when all heard. */
   waitMs(): number | null {
     if (this.#failures === 0) return null;
-    return Math.min(AGAIN_MS * 2 ** Math.min(this.#failures - 1, 16), AGAIN_MAX_MS);
+    return backoffMs(this.#failures, AGAIN_MS, AGAIN_MAX_MS);
   }
 
   /** Something was appended: tell, soon, without being waited for. The alarm tells again, should this not get done. */

@@ -7,6 +7,8 @@
  * Source: contracts/spec/audit.md#meta-log.
  */
 import { LIMITS, TalosError } from "@talos/contracts";
+import { backoffMs } from "./backoff.ts";
+import { OneRun } from "./one-run.ts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
 import type { PublishedHead, SealedHead } from "./tree-store.ts";
@@ -23,7 +25,7 @@ export class Handover {
   readonly #sql: SqlStorage;
   readonly #log: string;
   readonly #meta: () => Pick<MetaPort, "add">;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
   #lastMs = 0;
 
   constructor(sql: SqlStorage, log: string, meta: () => Pick<MetaPort, "add">) {
@@ -58,18 +60,15 @@ export class Handover {
     if (this.#waiting().length === 0 || this.refused()) return null;
     const { audit_publish_ms, audit_publish_retry_ms } = LIMITS;
     if (this.failures === 0) return 1;
-    const pauseMs = Math.min(audit_publish_ms * 2 ** Math.min(this.failures - 1, 16), audit_publish_retry_ms);
+    const pauseMs = backoffMs(this.failures, audit_publish_ms, audit_publish_retry_ms);
     return Math.max(1, this.#lastMs + pauseMs - nowMs);
   }
 
   /** Hand over what waits, unless that failed a moment ago. One run at a time; never throws for the meta-log. */
   run(nowMs: number, force = false): Promise<void> {
     const waitMs = this.waitMs(nowMs);
-    if (this.#running === undefined && (waitMs === null || (!force && waitMs > 1))) return Promise.resolve();
-    this.#running ??= this.#run(nowMs).finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    if (!this.#one.running && (waitMs === null || (!force && waitMs > 1))) return Promise.resolve();
+    return this.#one.run(() => this.#run(nowMs));
   }
 
   async #run(nowMs: number): Promise<void> {

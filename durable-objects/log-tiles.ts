@@ -3,11 +3,9 @@
  * (`archiving.ts`). A file is believed when it hashes to what the tree has above it, which stays.
  * Source: contracts/spec/audit.md#archive.
  */
-import { LIMITS } from "@talos/contracts";
 import { HASH_BYTES, parseTile, tileAt } from "@talos/core/log";
-import { withinMs } from "./deadline.ts";
 import type { Epoch } from "./epochs.ts";
-import { type Bucket, fileName } from "./publisher.ts";
+import { type Bucket, publishedFile } from "./publisher.ts";
 
 export class LogTiles {
   readonly #bucket: () => Bucket;
@@ -27,10 +25,7 @@ export class LogTiles {
   async file({ tree, names }: Epoch, index: number): Promise<Uint8Array> {
     const path = tileAt(0, index, tree.published()?.size ?? 0);
     if (path === undefined || path.includes(".p/")) throw new Error("a tile that no published head has full");
-    const read = async () => (await this.#bucket().get(fileName(names, path)))?.arrayBuffer();
-    const found = await withinMs(read(), LIMITS.object_timeout_ms, "the bucket");
-    if (found === undefined) throw new Error("a tile that was published is gone");
-    const bytes = new Uint8Array(found);
+    const bytes = await publishedFile(this.#bucket(), names, path);
     if (!tree.hasLeaves(index, bytes)) throw new Error("a tile is not what was sealed");
     return bytes;
   }

@@ -5,6 +5,8 @@
  * Source: contracts/spec/audit.md#projection-and-cursors.
  */
 import { LIMITS } from "@talos/contracts";
+import { backoffMs } from "./backoff.ts";
+import { OneRun } from "./one-run.ts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
 import type { EventReader } from "./event-reader.ts";
@@ -23,7 +25,7 @@ export class Outbox {
   readonly #log: string;
   readonly #reader: () => Pick<EventReader, "rows">;
   readonly #store: Pick<LogStore, "next" | "timeMs">;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
 
   /** @param reader gives the events; also long after they were appended, should the projection be built anew */
   constructor(
@@ -52,15 +54,12 @@ export class Outbox {
   waitMs(): number | null {
     if (this.position() >= this.#store.next()) return null;
     if (this.failures === 0) return 1;
-    return Math.min(LIMITS.audit_project_ms * 2 ** Math.min(this.failures - 1, 16), LIMITS.audit_project_retry_ms);
+    return backoffMs(this.failures, LIMITS.audit_project_ms, LIMITS.audit_project_retry_ms);
   }
 
   /** Project until nothing is left, an attempt fails, or the time of a run is over. One run at a time. */
   run(projector: ProjectorPort): Promise<void> {
-    this.#running ??= this.#run(projector).finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#one.run(() => this.#run(projector));
   }
 
   async #run(projector: ProjectorPort): Promise<void> {

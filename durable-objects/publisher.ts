@@ -22,6 +22,8 @@ import {
   tileAt,
   treeRoot,
 } from "@talos/core/log";
+import { backoffMs } from "./backoff.ts";
+import { OneRun } from "./one-run.ts";
 import { atOnce } from "./at-once.ts";
 import { withinMs } from "./deadline.ts";
 import { codeOf, warn } from "./log.ts";
@@ -73,8 +75,16 @@ export interface PublisherPorts {
 }
 
 /** Where a tile or bundle of this name lies. */
-export const fileName = ({ full, partial }: FileNames, path: string): string =>
+const fileName = ({ full, partial }: FileNames, path: string): string =>
   `${path.includes(".p/") ? partial : full}/${path}`;
+
+/** A tile or bundle that was published. @throws Error when it is gone, or the bucket cannot be read in time */
+export async function publishedFile(bucket: Bucket, names: FileNames, path: string): Promise<Uint8Array> {
+  const read = async () => (await bucket.get(fileName(names, path)))?.arrayBuffer();
+  const found = await withinMs(read(), LIMITS.object_timeout_ms, "the bucket");
+  if (found === undefined) throw new Error("a file that was published is gone");
+  return new Uint8Array(found);
+}
 
 /** Where the files of a tenant's log lie; another kind of log uses a prefix that is no tenant's name. */
 export function fileNames(log: string): FileNames {
@@ -87,7 +97,7 @@ export class Publisher {
   /** `unknown` until the bucket was seen; `forked` for good */
   state: "unknown" | "same" | "forked" = "unknown";
   readonly #ports: PublisherPorts;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
   #lastMs = 0;
 
   constructor(ports: PublisherPorts) {
@@ -113,7 +123,7 @@ export class Publisher {
       const ms = this.#behindBy() >= audit_publish_events ? audit_publish_soon_ms : audit_publish_ms;
       return Math.max(1, this.#lastMs + ms - nowMs);
     }
-    return Math.min(audit_publish_ms * 2 ** Math.min(this.failures - 1, 16), audit_publish_retry_ms);
+    return backoffMs(this.failures, audit_publish_ms, audit_publish_retry_ms);
   }
 
   /** Look into the bucket, if that was not done yet. Never throws; a bucket that cannot be read is looked into again. */
@@ -130,11 +140,8 @@ export class Publisher {
   /** Publish what is sealed, unless that was done a moment ago. One run at a time; never throws for the bucket. */
   run(nowMs: number, force = false): Promise<void> {
     const early = !force && (this.waitMs(nowMs) ?? 0) > 1;
-    if (this.#running === undefined && early) return Promise.resolve();
-    this.#running ??= this.#run(nowMs).finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    if (!this.#one.running && early) return Promise.resolve();
+    return this.#one.run(() => this.#run(nowMs));
   }
 
   async #run(nowMs: number): Promise<void> {

@@ -8,6 +8,7 @@
  * Source: contracts/spec/audit.md#rows.
  */
 import { TILE_WIDTH } from "@talos/core/log";
+import { OneRun } from "./one-run.ts";
 import { atOnce } from "./at-once.ts";
 import type { Epoch, Epochs } from "./epochs.ts";
 import type { EventReader } from "./event-reader.ts";
@@ -51,7 +52,7 @@ export class RowKeeping {
   readonly #sql: SqlStorage;
   readonly #ports: RowKeepingPorts;
   #pausedUntilMs = 0;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
 
   constructor(sql: SqlStorage, ports: RowKeepingPorts) {
     this.#sql = sql;
@@ -79,10 +80,7 @@ export class RowKeeping {
   run(nowMs: number): Promise<void> {
     const waitMs = this.waitMs(nowMs);
     if (waitMs === null || waitMs > 1) return Promise.resolve();
-    this.#running ??= this.#run(nowMs).finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#one.run(() => this.#run(nowMs));
   }
 
   async #run(nowMs: number): Promise<void> {
@@ -105,10 +103,9 @@ export class RowKeeping {
   /** Those that the events from `from` on, before `end`, lie in. */
   *#bundles(from: number, end: number): Generator<[Epoch, number]> {
     for (let seq = from; seq < end; ) {
-      const epoch = this.#ports.epochs.at(seq);
-      const index = Math.floor((seq - epoch.first_seq) / TILE_WIDTH);
+      const { epoch, index, end_seq } = this.#ports.epochs.bundleAt(seq);
       yield [epoch, index];
-      seq = Math.min(epoch.first_seq + (index + 1) * TILE_WIDTH, epoch.end_seq ?? Number.MAX_SAFE_INTEGER);
+      seq = end_seq;
     }
   }
 

@@ -6,6 +6,8 @@
  * Source: contracts/spec/erasure.md#salts.
  */
 import { LIMITS } from "@talos/contracts";
+import { backoffMs } from "./backoff.ts";
+import { OneRun } from "./one-run.ts";
 import type { AppendEvent } from "./types.ts";
 import { withinMs } from "./deadline.ts";
 import type { Keysets } from "@talos/contracts";
@@ -43,7 +45,7 @@ export interface SaltParts {
 export class SaltOutbox {
   readonly #parts: SaltParts;
   #failures = 0;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
 
   constructor(parts: SaltParts) {
     this.#parts = parts;
@@ -62,7 +64,7 @@ export class SaltOutbox {
   /** How long until the next run is worth it, in ms; null when nothing is left that could leave. */
   waitMs(): number | null {
     if (!this.#waiting()) return null;
-    return this.#failures === 0 ? 1 : Math.min(AGAIN_MS * 2 ** Math.min(this.#failures - 1, 16), LIMITS.vault_retry_ms);
+    return this.#failures === 0 ? 1 : backoffMs(this.#failures, AGAIN_MS, LIMITS.vault_retry_ms);
   }
 
   #waiting(): boolean {
@@ -82,10 +84,7 @@ export class SaltOutbox {
 
   /** Hand over until nothing is left, an attempt fails, or the time of a run is over. Never throws. One run at a time. */
   run(): Promise<void> {
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#one.run(() => this.#run());
   }
 
   async #run(): Promise<void> {

@@ -1,5 +1,6 @@
 /** When a sink tries again. Pure. Source: contracts/spec/webhooks.md#retries. */
 import { LIMITS } from "@talos/contracts";
+import { backoffMs } from "./backoff.ts";
 
 /** Pauses before attempts 2 to 10: the schedule that Standard Webhooks recommends. Milliseconds. */
 const PAUSES_MS = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400].map((seconds) => seconds * 1_000);
@@ -25,5 +26,5 @@ export function pauseMs(attempts: number, retryAfterS: number | undefined, rando
  */
 export function breakerMs(failures: number): number {
   const over = failures - LIMITS.sink_breaker_failures;
-  return over < 0 ? 0 : Math.min(LIMITS.sink_breaker_ms * 2 ** Math.min(over, 16), LIMITS.sink_breaker_max_ms);
+  return over < 0 ? 0 : backoffMs(over + 1, LIMITS.sink_breaker_ms, LIMITS.sink_breaker_max_ms);
 }

@@ -13,6 +13,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Erasure, type Keysets, LIMITS, TalosError } from "@talos/contracts";
 import { b64uDecode, b64uEncode } from "@talos/core";
+import { backoffMs } from "./backoff.ts";
+import { OneRun } from "./one-run.ts";
 import { newId } from "./change-events.ts";
 import { withinMs } from "./deadline.ts";
 import type { Env } from "./env.ts";
@@ -54,7 +56,7 @@ export class SubjectVault extends DurableObject<Env> {
   readonly #tenant: string;
   readonly #subject: string;
   #open: Open | undefined;
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
   /** Of the last attempt to wrap the key anew that failed. */
   #rewrapFailedMs = 0;
 
@@ -179,7 +181,7 @@ export class SubjectVault extends DurableObject<Env> {
     const found = this.#store.erasure(id);
     if (found === undefined) return refused("privacy.unknown");
     // Whoever waits sees to it that somebody works: an alarm can be lost with a process that dies again and again.
-    if (found.state !== "done" && this.#running === undefined) {
+    if (found.state !== "done" && !this.#one.running) {
       const alarmMs = await this.ctx.storage.getAlarm();
       const nowMs = Date.now();
       if (alarmMs === null || alarmMs < nowMs - LOST_ALARM_MS) this.#arm(nowMs + 1);
@@ -211,10 +213,7 @@ export class SubjectVault extends DurableObject<Env> {
 
   /** Go on with an erasure, look once more after one, and see to the wrap of the key. Never throws for what it needs. */
   override alarm(): Promise<void> {
-    this.#running ??= this.#work().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#one.run(() => this.#work());
   }
 
   async #work(): Promise<void> {
@@ -338,7 +337,7 @@ export class SubjectVault extends DurableObject<Env> {
     const due: number[] = [];
     if (newest !== undefined && newest.state !== "done") {
       const { failures } = newest;
-      const pause = Math.min(AGAIN_MS * 2 ** Math.min(failures - 1, 16), LIMITS.vault_retry_ms);
+      const pause = backoffMs(failures, AGAIN_MS, LIMITS.vault_retry_ms);
       due.push(failures === 0 ? nowMs + 1 : nowMs + pause);
     }
     if (newest?.state === "done" && !newest.swept) due.push(newest.done_ms! + SWEEP_MS);

@@ -11,6 +11,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { LIMITS, type SinkAttempt, type SinkReplay, type SinkRotate, type SinkUpdate } from "@talos/contracts";
 import { b64uEncode } from "@talos/core";
+import { OneRun } from "./one-run.ts";
 import { withinMs } from "./deadline.ts";
 import type { Env } from "./env.ts";
 import type { Heard } from "./followers.ts";
@@ -37,7 +38,7 @@ export class WebhookSink extends DurableObject<Env> {
   readonly #store: SinkStore;
   readonly #sender: SinkSender;
   #ahead: LogRow[] = [];
-  #running: Promise<void> | undefined;
+  readonly #one = new OneRun();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -212,10 +213,7 @@ export class WebhookSink extends DurableObject<Env> {
 
   /** Send what is due, in order, one after the other, one run at a time. Never throws for a receiver. */
   override alarm(): Promise<void> {
-    this.#running ??= this.#work().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#one.run(() => this.#work());
   }
 
   async #work(): Promise<void> {
