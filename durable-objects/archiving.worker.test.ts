@@ -3,6 +3,7 @@ import { LIMITS } from "@talos/contracts";
 import * as tree from "@talos/core/log";
 import { beforeEach, describe, expect, it } from "vitest";
 import { auditEvent, intent, newId, outcome } from "../test/durable-objects/events.ts";
+import { rebind, rowsOf } from "../test/durable-objects/inside.ts";
 import { testDatabase } from "../test/durable-objects/projector.ts";
 import { headKeys } from "./meta-key.ts";
 import type { AuditLog } from "./audit-log.ts";
@@ -37,16 +38,11 @@ async function append(many: number, make: () => AppendEvent = () => auditEvent(n
   appended.push(...events);
   promises.push(...answer.promises);
 }
-const rows = (sql: string) => runInDurableObject(log, (_, { storage }) => storage.sql.exec(sql).toArray());
+const rows = (sql: string) => rowsOf(log, sql);
 const number = async (sql: string) => Number((await rows(`SELECT (${sql}) AS n`))[0]!.n);
 const archive = (n: number) => env.LOG_ARCHIVES.getByName(`${name}/${n}`);
-const inArchive = (n: number, sql: string) =>
-  runInDurableObject(archive(n), (_, { storage }) => storage.sql.exec(sql).toArray());
-const bind = (more: object) =>
-  runInDurableObject(log, (instance) => {
-    const inside = instance as unknown as { env: object };
-    inside.env = { ...inside.env, ...more };
-  });
+const inArchive = (n: number, sql: string) => rowsOf(archive(n), sql);
+const bind = (more: object) => rebind(log, more);
 const unreachable = {
   getByName: () => ({
     find: async () => Promise.reject(new Error("unreachable (test)")),

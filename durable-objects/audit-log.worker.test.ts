@@ -3,6 +3,7 @@ import { type AuditEventV2, type AuditPromise, type Keysets, LIMITS, validate } 
 import { b64uDecode, b64uEncode, jwsSign, jwsVerify, leafHash, publicKey } from "@talos/core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { auditEvent, intent, outcome, sealed, textMeta } from "../test/durable-objects/events.ts";
+import { rowsOf } from "../test/durable-objects/inside.ts";
 import { recorded } from "../test/durable-objects/tenant.ts";
 import { testDatabase } from "../test/durable-objects/projector.ts";
 import type { AuditLog } from "./audit-log.ts";
@@ -52,7 +53,7 @@ const appended = async (events: AppendEvent[], head?: AppendAsk["head"]) => {
   if (!answer.ok) throw new Error(answer.code);
   return answer;
 };
-const rows = (sql: string) => runInDurableObject(log, (_, { storage }) => storage.sql.exec(sql).toArray());
+const rows = (sql: string) => rowsOf(log, sql);
 const projected = () => testDatabase().rows.get(name) ?? [];
 const promiseKeys = () => (JSON.parse(env.TALOS_KEYSETS!) as Keysets).purposes.promise;
 const mark = (rev_seq: number, policy_version: number) => ({

@@ -4,6 +4,7 @@ import { b64uDecode, publicKey } from "@talos/core";
 import * as tree from "@talos/core/log";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { takes, testReceivers } from "../test/durable-objects/courier.ts";
+import { rebind } from "../test/durable-objects/inside.ts";
 import { FakeWitness } from "../test/durable-objects/witness.ts";
 import { metaKeys, metaNames } from "./meta-key.ts";
 import type { MetaLog } from "./meta-log.ts";
@@ -38,12 +39,8 @@ afterEach(() => {
   testReceivers().answer = takes;
 });
 
-const rebind = (more: object) =>
-  runInDurableObject(meta, (instance) => {
-    const inside = instance as unknown as { env: object };
-    inside.env = { ...inside.env, ...more };
-  });
-const wake = () => rebind({ TALOS_WITNESSES: policy });
+const bind = (more: object) => rebind(meta, more);
+const wake = () => bind({ TALOS_WITNESSES: policy });
 
 /** A further head of one tenant's log, taken and published. */
 async function grow(flush = true): Promise<void> {

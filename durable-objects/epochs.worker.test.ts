@@ -4,6 +4,7 @@ import { b64uDecode, publicKey } from "@talos/core";
 import * as tree from "@talos/core/log";
 import { beforeEach, describe, expect, it } from "vitest";
 import { auditEvent, outcome } from "../test/durable-objects/events.ts";
+import { rebind, rowsOf } from "../test/durable-objects/inside.ts";
 import { testDatabase } from "../test/durable-objects/projector.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { AppendEvent, LogEpoch, MetaAdded, MetaHead } from "./types.ts";
@@ -19,11 +20,7 @@ let appended: AppendEvent[];
 const meta = {
   add: async (head: MetaHead): Promise<MetaAdded> => ({ ok: true, index: handed.push(head) - 1 }),
 };
-const bind = (more: object = {}) =>
-  runInDurableObject(log, (instance) => {
-    const inside = instance as unknown as { env: object };
-    inside.env = { ...inside.env, META_LOG: { getByName: () => meta }, ...more };
-  });
+const bind = (more: object = {}) => rebind(log, { META_LOG: { getByName: () => meta }, ...more });
 
 beforeEach(async () => {
   count += 1;
@@ -47,7 +44,7 @@ const seed = () =>
   b64uDecode((JSON.parse(env.TALOS_KEYSETS!) as Keysets).purposes.head.find(({ status }) => status === "primary")!.key);
 const keyOf = (origin: string) => tree.verifierKey({ name: origin, publicKey: publicKey(seed()) });
 const policyOf = (origin: string) => utf8(`log ${keyOf(origin)}\nquorum none\n`);
-const rows = (sql: string) => runInDurableObject(log, (_, { storage }) => storage.sql.exec(sql).toArray());
+const rows = (sql: string) => rowsOf(log, sql);
 
 /** An event's proof, verified as anybody would. @returns its index and the tree's name */
 async function proved(event: {

@@ -2,6 +2,7 @@ import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } fr
 import { LIMITS } from "@talos/contracts";
 import { beforeEach, describe, expect, it } from "vitest";
 import { auditEvent } from "../test/durable-objects/events.ts";
+import { rebind } from "../test/durable-objects/inside.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { MetaAdded, MetaHead } from "./types.ts";
 
@@ -30,11 +31,7 @@ const meta = {
     return { ok: true, index: handed.length - 1 };
   },
 };
-const bind = (more: object = { META_LOG: { getByName: () => meta } }) =>
-  runInDurableObject(log, (instance) => {
-    const inside = instance as unknown as { env: object };
-    inside.env = { ...inside.env, ...more };
-  });
+const bind = (more: object = { META_LOG: { getByName: () => meta } }) => rebind(log, more);
 
 const event = () => auditEvent(`handover-${count}`);
 

@@ -5,6 +5,7 @@ import * as tree from "@talos/core/log";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { AuditLog } from "./audit-log.ts";
 import { auditEvent } from "../test/durable-objects/events.ts";
+import { rebind } from "../test/durable-objects/inside.ts";
 import { entriesIn } from "./log-rows.ts";
 import { Publisher } from "./publisher.ts";
 import { TreeStore } from "./tree-store.ts";
@@ -73,11 +74,7 @@ async function published(): Promise<tree.Head & { origin: string }> {
 
 type Put = Parameters<R2Bucket["put"]>;
 /** Put something else in the bucket's place, for this instance of the object only. */
-const rebind = (AUDIT_TILES: Pick<R2Bucket, "get" | "put">) =>
-  runInDurableObject(log, (instance) => {
-    const inside = instance as unknown as { env: object };
-    inside.env = { ...inside.env, AUDIT_TILES };
-  });
+const replace = (AUDIT_TILES: Pick<R2Bucket, "get" | "put">) => rebind(log, { AUDIT_TILES });
 const down = { get: dead, put: dead } as unknown as R2Bucket;
 async function dead(): Promise<never> {
   throw new Error("the bucket is down (test)");
@@ -114,7 +111,7 @@ describe("publishing", () => {
   it("has a few files at once on their way, however many there are", async () => {
     await append(1_500);
     let [now, most] = [0, 0];
-    await rebind({
+    await replace({
       get: (...args: [string]) => bucket().get(...args),
       put: async (...args: Put) => {
         now += 1;
@@ -157,10 +154,7 @@ describe("publishing", () => {
     await log.flush();
     const { etag } = (await bucket().head(`c/${name}/checkpoint`))!;
     await evictDurableObject(log);
-    await runInDurableObject(log, (instance) => {
-      const inside = instance as unknown as { env: object };
-      inside.env = { ...inside.env, TALOS_ORIGIN: "https://elsewhere.example" };
-    });
+    await rebind(log, { TALOS_ORIGIN: "https://elsewhere.example" });
     await log.flush();
     expect((await bucket().head(`c/${name}/checkpoint`))!.etag).toBe(etag);
     await append(2);
@@ -177,7 +171,7 @@ describe("publishing", () => {
       for (let at = 0; ; at += 1) {
         await append(257);
         let puts = 0;
-        await rebind({
+        await replace({
           get: (...args: [string]) => bucket().get(...args),
           put: async (...args: Put) => {
             const mine = puts++;
@@ -206,7 +200,7 @@ describe("publishing", () => {
 
   it("goes on appending while the bucket is down, and catches up", async () => {
     await append(3);
-    await rebind(down);
+    await replace(down);
     await log.flush();
     await append(300);
     await log.flush();
@@ -216,7 +210,7 @@ describe("publishing", () => {
       publish_failures: 2,
       forked: false,
     });
-    await rebind(bucket());
+    await replace(bucket());
     await log.flush();
     expect((await published()).size).toBe(303);
   });
@@ -225,10 +219,10 @@ describe("publishing", () => {
     await append(3);
     await sql("UPDATE batches SET time_ms = time_ms - 600001");
     await append(1); // late, but nothing failed: the next alarm publishes
-    await rebind(down);
+    await replace(down);
     await log.flush();
     expect(await log.append({ events: [event()] })).toEqual({ ok: false, code: "audit.backlogged" });
-    await rebind(bucket());
+    await replace(bucket());
     await log.flush();
     await append(1);
   });
@@ -331,34 +325,31 @@ describe("what is not the published log", () => {
 
   it("a stored event that was changed after it was sealed", async () => {
     await append(2);
-    await rebind(down);
+    await replace(down);
     await log.flush();
     await sql("UPDATE texts SET events = replace(events, 'é', 'e') WHERE first_seq = 5");
-    await rebind(bucket());
+    await replace(bucket());
     await log.flush();
     expect(await log.status()).toMatchObject({ sealed_size: 7, published_size: 5, forked: true });
   });
 
   it("a tile that was changed after it was sealed", async () => {
     await append(2);
-    await rebind(down);
+    await replace(down);
     await log.flush();
     await sql("UPDATE tiles SET hashes = zeroblob(224) WHERE path = 'tile/0/000'");
-    await rebind(bucket());
+    await replace(bucket());
     await log.flush();
     expect(await log.status()).toMatchObject({ sealed_size: 7, published_size: 5, forked: true });
   });
 
   it("is not a bucket that cannot be read at a start: appending goes on, nothing is signed until it was seen", async () => {
     await append(2);
-    await runInDurableObject(log, (instance) => {
-      const inside = instance as unknown as { env: object };
-      inside.env = { ...inside.env, AUDIT_TILES: down };
-    });
+    await replace(down);
     await log.flush();
     await append(1);
     expect((await log.status()).forked).toBe(false);
-    await rebind(bucket());
+    await replace(bucket());
     await log.flush();
     expect((await published()).size).toBe(8);
   });

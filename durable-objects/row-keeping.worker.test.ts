@@ -2,6 +2,7 @@ import { env, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import * as tree from "@talos/core/log";
 import { beforeEach, describe, expect, it } from "vitest";
 import { auditEvent, intent, outcome } from "../test/durable-objects/events.ts";
+import { rebind, rowsOf } from "../test/durable-objects/inside.ts";
 import { testDatabase } from "../test/durable-objects/projector.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { AppendEvent } from "./types.ts";
@@ -31,14 +32,10 @@ async function append(many: number, make: () => AppendEvent = () => auditEvent(n
   appended.push(...events);
   promises.push(...answer.promises);
 }
-const rows = (sql: string) => runInDurableObject(log, (_, { storage }) => storage.sql.exec(sql).toArray());
+const rows = (sql: string) => rowsOf(log, sql);
 /** The first number whose text is in a row. */
 const kept = async () => Number((await rows("SELECT coalesce(min(first_seq), -1) AS first FROM texts"))[0]!.first);
-const bind = (more: object) =>
-  runInDurableObject(log, (instance) => {
-    const inside = instance as unknown as { env: object };
-    inside.env = { ...inside.env, ...more };
-  });
+const bind = (more: object) => rebind(log, more);
 /** Twice: what is published by the first run may go with the second. */
 const settle = async () => {
   await log.flush();

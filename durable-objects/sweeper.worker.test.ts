@@ -2,6 +2,7 @@ import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } fr
 import { type AuditEventV2, LIMITS, validate } from "@talos/contracts";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { auditEvent, intent, newId, outcome } from "../test/durable-objects/events.ts";
+import { rebind, rowsOf } from "../test/durable-objects/inside.ts";
 import { testDatabase } from "../test/durable-objects/projector.ts";
 import { recorded } from "../test/durable-objects/tenant.ts";
 import type { AuditLog } from "./audit-log.ts";
@@ -27,7 +28,7 @@ afterEach(() => {
 const append = async (...events: AppendEvent[]): Promise<void> => {
   expect(await log.append({ events })).toMatchObject({ ok: true });
 };
-const rows = (sql: string) => runInDurableObject(log, (_, { storage }) => storage.sql.exec(sql).toArray());
+const rows = (sql: string) => rowsOf(log, sql);
 const open = () => rows("SELECT intent FROM open_intents");
 const later = (ms: number) => vi.setSystemTime(Date.now() + ms);
 const closings = async (): Promise<AuditEventV2[]> =>
@@ -165,11 +166,7 @@ describe("an intent without an outcome", () => {
 
   it("stays open while the log takes nothing, and is closed when it does again", async () => {
     await append(intent(name));
-    const bind = (more: object) =>
-      runInDurableObject(log, (instance) => {
-        const inside = instance as unknown as { env: object };
-        inside.env = { ...inside.env, ...more };
-      });
+    const bind = (more: object) => rebind(log, more);
     later(LIMITS.audit_sweep_ms);
     await bind({ TALOS_KEYSETS: "" });
     await log.flush();
