@@ -180,7 +180,9 @@ describe(`killed ${KILLS} times under load (seed ${SEED})`, () => {
     }
   });
 
-  it("gives the same promise, byte for byte, to whoever appends again", async () => {
+  // As many appends as there were calls, and the whole record once more: as long as it takes, a tenth of a second a kill.
+  const timeout = 60_000 + KILLS * 100;
+  it("gives the same promise, byte for byte, to whoever appends again", { timeout }, async () => {
     expect(appender.differing).toEqual([]);
     const seen = load.shots.flatMap(({ promise }) => (promise === undefined ? [] : [promise]));
     for (let at = 0; at < seen.length; at += 100) {
