@@ -8,7 +8,9 @@ import { fileURLToPath } from "node:url";
 
 if (process.features.typescript) {
   const { main } = await import("../cli/main.ts");
-  process.exitCode = await main(process.argv.slice(2));
+  const operators = new URL("../../scripts/operator-commands.ts", import.meta.url);
+  const { operatorCommands } = existsSync(operators) ? await import(operators.href) : { operatorCommands: [] };
+  process.exitCode = await main(process.argv.slice(2), undefined, operatorCommands);
 } else {
   const pinned = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "node_modules", ".bin", "node");
   if (!existsSync(pinned)) {

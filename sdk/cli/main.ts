@@ -39,11 +39,12 @@ const processIo: Io = {
   err: (text) => void process.stderr.write(text),
 };
 
-/** Run one command line. @returns the exit code */
-export async function main(args: string[], io: Io = processIo): Promise<number> {
+/** Run one command line. @param more commands that only some installations have @returns the exit code */
+export async function main(args: string[], io: Io = processIo, more: readonly Command[] = []): Promise<number> {
   const wanted = args.filter((arg) => !arg.startsWith("-"));
-  const command = COMMANDS.find(({ name }) => name === wanted.slice(0, name.split(" ").length).join(" "));
-  if (!command) return overview(args, wanted, io);
+  const commands = [...COMMANDS, ...more];
+  const command = commands.find(({ name }) => name === wanted.slice(0, name.split(" ").length).join(" "));
+  if (!command) return overview(commands, args, wanted, io);
   try {
     const { values, positionals } = parse(command, without(args, command.name.split(" ")));
     if (values.help === true) {
@@ -63,11 +64,11 @@ function without(args: string[], words: string[]): string[] {
   return rest;
 }
 
-function overview(args: string[], wanted: string[], io: Io): number {
-  const group = COMMANDS.filter(({ name }) => name.startsWith(`${wanted[0]} `));
+function overview(commands: readonly Command[], args: string[], wanted: string[], io: Io): number {
+  const group = commands.filter(({ name }) => name.startsWith(`${wanted[0]} `));
   const asked = args.includes("--help") || args.includes("-h") || args.length === 0 || wanted[0] === "help";
   const known = wanted.length === 0 || wanted[0] === "help" || (group.length > 0 && wanted.length === 1);
-  const shown = group.length > 0 ? group : COMMANDS;
+  const shown = group.length > 0 ? group : commands;
   const width = Math.max(...shown.map(({ name }) => name.length));
   const lines = [
     "talos: keys, capabilities and calls of agents",

@@ -3,7 +3,12 @@
  * beside the Worker's own projector, through all trees of a log that was rotated, and never from a log that does not prove
  * what it serves.
  */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client, Key } from "@talos/sdk";
+import { saveKey } from "@talos/sdk/node";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { rebuild } from "../../scripts/rebuild.ts";
 import { treePolicies } from "../../sdk/log-policy.ts";
@@ -15,6 +20,8 @@ import { type Scene, startScene } from "../support/scene.ts";
 
 let scene: Scene;
 let client: Client;
+let readerChain: string;
+const reader = person("reader");
 
 const database = () =>
   connect({
@@ -29,9 +36,8 @@ const exact = async () =>
 
 beforeAll(async () => {
   scene = await startScene({ faults: true, env: { TALOS_TEST_TREE_ENTRIES: "300" } });
-  const reader = person("reader");
-  const chain = root(scene.operator, reader, { aud: [scene.aud], grants: [grant("talos/audit.events")] });
-  client = new Client({ chain, key: new Key(reader.seed) });
+  readerChain = root(scene.operator, reader, { aud: [scene.aud], grants: [grant("talos/audit.events")] });
+  client = new Client({ chain: readerChain, key: new Key(reader.seed) });
   for (let i = 0; i < 7; i += 1) {
     await scene.talos.log().append({ events: Array.from({ length: 97 }, makeEvent) });
     await scene.talos.log().flush();
@@ -78,6 +84,33 @@ it("goes on where it was stopped, and two at once beside the Worker write every 
   await Promise.all([run(), run()]);
   await projected(scene.talos, 30_000);
   await exact();
+});
+
+it("is a command of the checkout, which says how far it is", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "talos-rebuild-"));
+  const talos = (env: Record<string, string>) =>
+    new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
+      const bin = [join(import.meta.dirname, "../../sdk/bin/talos.js"), "audit", "rebuild", "--reset", "--json"];
+      const done = execFile(process.execPath, bin, { cwd: dir, env }, (_error, out, err) =>
+        resolve({ code: done.exitCode, out, err }),
+      );
+    });
+  try {
+    saveKey(join(dir, "key.json"), new Key(reader.seed));
+    writeFileSync(join(dir, "cap"), readerChain);
+    const identity = { TALOS_KEY: join(dir, "key.json"), TALOS_CAP: join(dir, "cap") };
+    expect(await talos(identity)).toMatchObject({ code: 2, out: "", err: expect.stringContaining("no database") });
+    const { url, endpoint } = scene.database;
+    const done = await talos({ ...identity, DATABASE_URL: url, TALOS_DATABASE_ENDPOINT: endpoint });
+    expect(done).toMatchObject({ code: 0, err: expect.stringMatching(/^0 of \d+ events, 0 %\n/) });
+    const { written, size } = JSON.parse(done.out) as { written: number; size: number };
+    expect(written).toBeGreaterThanOrEqual(679);
+    expect(size).toBeGreaterThanOrEqual(written);
+    await projected(scene.talos, 30_000);
+    await exact();
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 });
 
 it("writes nothing that the log does not prove", async () => {
