@@ -10,6 +10,7 @@ import { containment } from "./containment.ts";
 import { exports } from "./exports.ts";
 import { inForce } from "./in-force.ts";
 import { edge } from "./edge.ts";
+import { evidence } from "./evidence.ts";
 import type { Area } from "./list.ts";
 import { log } from "./log.ts";
 import { meta } from "./meta.ts";
@@ -27,6 +28,7 @@ export const AREAS: readonly Area[] = [
   ...log,
   ...meta,
   ...bundle,
+  ...evidence,
   ...anchors,
   ...exports,
   ...archive,

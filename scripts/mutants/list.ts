@@ -17,7 +17,7 @@ export interface Mutant {
 export interface Area {
   /** from the root of the repository */
   file: string;
-  /** Rust: `base`, `lib`, `suite`, `log`, `log-suite`, `bundle` or `bundle-suite` and filters of test names; TypeScript: a vitest project and a test file */
+  /** Rust: `base`, `lib`, `suite`, `log`, `log-suite`, `anchor-suite`, `bundle` or `bundle-suite` and filters of test names; TypeScript: a vitest project and a test file */
   by: string;
   mutants: Mutant[];
 }

@@ -94,10 +94,15 @@ export async function buildRust(jobs: readonly Job[], tree: string): Promise<Run
   return runner(compile(tree), tree);
 }
 
-const CRATES = ["base", "core", "log", "bundle"];
+const CRATES = ["base", "core", "log", "anchor", "bundle"];
 
 /** What the unit tests of a crate are called, if not `lib`, which are the core's. */
-const UNITS: Record<string, string> = { talos_base: "base", talos_log: "log", talos_bundle: "bundle" };
+const UNITS: Record<string, string> = {
+  talos_base: "base",
+  talos_log: "log",
+  talos_bundle: "bundle",
+  talos_anchor: "anchor",
+};
 
 function compile(tree: string): Map<string, string> {
   const env = toolEnv({ CARGO_TARGET_DIR: join(root, "crypto-wasm/target/mutants"), RUSTFLAGS: "--cap-lints=allow" });
@@ -129,7 +134,7 @@ function compile(tree: string): Map<string, string> {
   for (const { reason, executable, target } of lines) {
     if (reason !== "compiler-artifact" || !executable) continue;
     const unit = UNITS[target.name] ?? "lib";
-    const crate = /\/(log|bundle)\/tests\//.exec(target.src_path)?.[1];
+    const crate = /\/(log|anchor|bundle)\/tests\//.exec(target.src_path)?.[1];
     const suite = crate === undefined ? target.name : `${crate}-suite`;
     const name = target.kind.includes("test") ? suite : unit;
     // Out of the target folder, where another run would replace them.

@@ -47,7 +47,7 @@ impl Header {
 #[must_use]
 pub fn target(bits: u32) -> Option<Hash> {
     let [length, digits @ ..] = bits.to_be_bytes();
-    if digits.first().is_none_or(|digit| digit & 0x80 != 0) || digits == [0; 3] {
+    if digits.first().is_none_or(|digit| digit & 0x80 != 0) {
         return None;
     }
     let mut target = [0; 32];

@@ -16,7 +16,7 @@ pub const NUMBER: u64 = (1 << 53) - 1;
 pub const OTS_BYTES: usize = 24 * 1024;
 /// Operations of a file. Each makes a message of at most [`OTS_MESSAGE`] bytes, so this bounds the work.
 pub const OTS_OPERATIONS: usize = 4_096;
-/// Operations from the file's digest to an attestation, and forks open at once.
+/// Operations from the file's digest to an attestation.
 pub const OTS_DEPTH: usize = 256;
 /// Attestations of a file.
 pub const OTS_ATTESTATIONS: usize = 64;

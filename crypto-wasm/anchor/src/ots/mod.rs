@@ -65,7 +65,6 @@ pub fn file(digest: &Hash, nonce: &[u8; NONCE_BYTES], answers: &[&[u8]]) -> Resu
     for answer in others {
         out.extend(Tree::read(answer, &message)?.forked(answer));
     }
-    Tree::read(last, &message)?;
     out.extend_from_slice(last);
     File::read(&out)?;
     Ok(out)

@@ -9,6 +9,7 @@
     clippy::cast_possible_truncation
 )]
 
+mod bounds;
 mod files;
 mod fuzz_replay;
 mod tries;

@@ -7,7 +7,7 @@ use talos_anchor::Hash;
 use talos_anchor::hash::keccak256;
 use talos_anchor::trie;
 
-fn prefixed(base: u8, body: &[u8]) -> Vec<u8> {
+pub fn prefixed(base: u8, body: &[u8]) -> Vec<u8> {
     let length = u8::try_from(body.len()).unwrap_or(u8::MAX);
     if body.len() <= 55 {
         return [&[base + length], body].concat();
@@ -17,11 +17,11 @@ fn prefixed(base: u8, body: &[u8]) -> Vec<u8> {
     [&[base + 55 + long.len() as u8], long, body].concat()
 }
 
-fn string(bytes: &[u8]) -> Vec<u8> {
+pub fn string(bytes: &[u8]) -> Vec<u8> {
     if bytes.len() == 1 && bytes[0] < 0x80 { bytes.to_vec() } else { prefixed(0x80, bytes) }
 }
 
-fn list(items: &[Vec<u8>]) -> Vec<u8> {
+pub fn list(items: &[Vec<u8>]) -> Vec<u8> {
     prefixed(0xc0, &items.concat())
 }
 
@@ -141,6 +141,15 @@ fn nodes_that_no_trie_has() {
     let mut branch = vec![string(&[]); 16];
     branch.push(string(b"value"));
     assert_eq!(alone(list(&[string(&[0x00, 0x12]), list(&branch)])), None);
+    // A branch has 17 items: one less or more is none, wherever it leads.
+    let below = list(&[string(&[0x32]), string(&[7; 40])]);
+    for items in [16, 17, 18] {
+        let mut branch = vec![string(&[]); items];
+        branch[1] = string(&keccak256(&[&below]));
+        let proof = [list(&branch), below.clone()];
+        let shown = at(&keccak256(&[&proof[0]]), &key, &proof).is_some();
+        assert_eq!(shown, items == 17, "{items} items");
+    }
     // A node of 32 bytes and more inside another.
     let long = list(&[string(&[0x32]), string(&[7; 40])]);
     assert_eq!(alone(list(&[string(&[0x11]), long])), None);

@@ -1,0 +1,137 @@
+/** Evidence of anchors: one encoding a value, the way through a trie, a contract's state, files of OpenTimestamps, headers. */
+import { type Area, swap } from "./list.ts";
+
+export const evidence: Area[] = [
+  {
+    file: "crypto-wasm/anchor/src/rlp.rs",
+    by: "anchor-suite bounds:: vectors::evm tries::",
+    mutants: [
+      swap("nothing after an item", "if «rest.is_empty()» { Ok(item) }", "true"),
+      swap(
+        "a byte needs no prefix",
+        "if «prefix == 0x81 && content.first().is_some_and(|byte| *byte < 0x80)» {",
+        "false",
+      ),
+      swap("a list where one is read", "if «!self.list» {", "false"),
+      swap("items are bounded", "if «items.len() == most» {", "false"),
+      swap("no list in place of bytes", "if «self.list» { Err", "false"),
+      swap("a number: no leading zero", "if «bytes.first() == Some(&0)» || bytes.len() > 8 {", "false"),
+      swap("a number: eight bytes", "bytes.first() == Some(&0) || «bytes.len() > 8» {", "false"),
+      swap("a number: exact in JavaScript", "if «value <= NUMBER» {", "true"),
+      swap("a length: no leading zero", "if «bytes.first() == Some(&0)» || bytes.len() > 3 {", "false"),
+      swap("a length: three bytes", "bytes.first() == Some(&0) || «bytes.len() > 3» {", "false", {
+        equivalent: "a longer one names more bytes than any input has; where usize has 32 bits its front would be lost",
+      }),
+      swap("a length: short ones are written short", "if «length > 55» {", "true"),
+    ],
+  },
+  {
+    file: "crypto-wasm/anchor/src/trie.rs",
+    by: "anchor-suite bounds:: tries::nodes vectors::evm tries:: vectors::every_byte_of_evidence",
+    mutants: [
+      swap("nodes are bounded", "if «nodes.len() > PROOF_NODES» ||", "false"),
+      swap("a node is bounded", "|| «nodes.iter().any(|node| node.len() > NODE_BYTES)» {", "false"),
+      swap("a node has the hash that leads to it", "if «keccak256(&[node]) != *hash» {", "false"),
+      swap("a part of the way is the key's", "path.strip_prefix(part.as_slice())", "path.get(part.len()..)"),
+      swap("every node is used", "let end = «nodes.next().is_none()»;", "true"),
+      swap("a value stands at a leaf", "match («leaf», path.is_empty()) {", "true"),
+      swap("a leaf is at the key's end", "match (leaf, «path.is_empty()») {", "leaf"),
+      swap("an extension has digits", "(false, false) if «!part.is_empty()» =>", "true"),
+      swap("a branch has 17 items", "if «children.len() == 17» => {", "true"),
+      swap("a node inside another is short", "(true, _) if «next.whole.len() < 32» =>", "true"),
+      swap("a path's flags", "if «flags > 3» ||", "false"),
+      swap("an even path's first digit", "(flags & 1 == 0 && digit != 0)", "false"),
+    ],
+  },
+  {
+    file: "crypto-wasm/anchor/src/evm.rs",
+    by: "anchor-suite bounds:: vectors::evm vectors::every_byte_of_evidence",
+    mutants: [
+      swap("a header is bounded", "if «bytes.len() > HEADER_BYTES» {", "false"),
+      swap("a header's fields are bounded", "items(«HEADER_FIELDS»)", "usize::MAX"),
+      swap("a header's hashes", "hash.exactly::<32>()?", "[0; 32]"),
+      swap("a header's author", "author.exactly::<20>()?", "[0; 20]"),
+      swap("a header's bloom filter", "bloom.exactly::<256>()?", "[0; 256]"),
+      swap("a header's nonce", "nonce.exactly::<8>()?", "[0; 8]"),
+      swap("the registry's code", "if «code.exactly()? != *self.code_hash» {", "false"),
+      swap("this checkpoint", "if «self.digest.get(zeros..) != Some(held)» {", "false"),
+      swap(
+        "zeros that a word is stored without",
+        "let zeros = «self.digest.iter().take_while(|byte| **byte == 0).count()»;",
+        "0",
+      ),
+    ],
+  },
+  {
+    file: "crypto-wasm/anchor/src/bitcoin.rs",
+    by: "anchor-suite bounds:: vectors::headers",
+    mutants: [
+      swap(
+        "a header has an end",
+        'bytes.try_into().map_err(|_| bad("not 80 bytes"))',
+        'bytes.first_chunk().ok_or(bad("not 80 bytes"))',
+      ),
+      swap("SHA-256 twice", "sha256(&[&sha256(&[header])])", "sha256(&[header])"),
+      swap("no easier than asked", 'if «target > self::target(easiest).ok_or(bad("no bound"))?» {', "false"),
+      swap("the work is done", "if «value > target» {", "false"),
+      swap("a hash is a number from its end", "value.reverse()", "()"),
+      swap("no negative target", "if «digits.first().is_none_or(|digit| digit & 0x80 != 0)» {", "false"),
+      swap("no target above 32 bytes", "None if «weight.is_none() || *digit == 0» => {}", "true"),
+      swap("no target of zero", "(target != [0; 32]).then_some(target)", "Some(target)"),
+    ],
+  },
+  {
+    file: "crypto-wasm/anchor/src/ots/mod.rs",
+    by: "anchor-suite bounds:: vectors::files vectors::calendars files::",
+    mutants: [
+      swap("a file is bounded", "if «bytes.len() > OTS_BYTES» {", "false"),
+      swap("what a file begins with", "bytes.strip_prefix(MAGIC)", "bytes.get(MAGIC.len()..)"),
+      swap("the version, and the digest's hash", "rest.strip_prefix(&[VERSION, SHA256])", "rest.get(2..)"),
+      swap("calendars of a file are bounded", "(answers, «answers.len() <= OTS_CALENDARS»)", "true"),
+      swap(
+        "what is made can be read",
+        "out.extend_from_slice(last);\n    «File::read(&out)?»;",
+        "File { digest: *digest, attestations: Vec::new() }",
+      ),
+      swap("a way to a block", ".filter(|made| «height(made).is_some()»)", "true"),
+      swap(
+        "an answer has a block",
+        "if «!tree.attestations.iter().any(|made| matches!(made.claim, Claim::Bitcoin { .. }))» {",
+        "false",
+      ),
+      swap("an answer to this commitment", "|made| «made.message == message» &&", "true"),
+      swap("an answer from where it is pending", "Claim::Pending { uri: own } if «own == uri»", "true"),
+      swap("a fork's mark stays", "let forked = «bytes.get(start) == Some(&FORK)»;", "false"),
+    ],
+  },
+  {
+    file: "crypto-wasm/anchor/src/ots/operation.rs",
+    by: "anchor-suite bounds:: vectors::files files::",
+    mutants: [
+      swap("a message is bounded", "if «next.len() <= OTS_MESSAGE» {", "true"),
+      swap("something is appended", "if «argument.is_empty()» {", "false"),
+      swap("what is appended is bounded", "reader.counted(«OTS_MESSAGE»)?", "usize::MAX", {
+        equivalent: "the message that it makes is beyond the same bound",
+      }),
+    ],
+  },
+  {
+    file: "crypto-wasm/anchor/src/ots/walk.rs",
+    by: "anchor-suite bounds:: vectors::files vectors::calendars files::",
+    mutants: [
+      swap("a way is bounded", "if «depth > OTS_DEPTH» ||", "false"),
+      swap("operations are bounded", "|| «operations > OTS_OPERATIONS» {", "false"),
+      swap("attestations are bounded", "if «tree.attestations.len() == OTS_ATTESTATIONS» {", "false"),
+      swap("the first message's last item", "} else if «depth == 0» {", "true"),
+      swap("nothing behind the last attestation", "None if «reader.rest.is_empty()» =>", "true"),
+      swap("a number has no needless byte", "let lawful = «(byte > 0 || shift == 0)» &&", "true"),
+      swap("a number is exact in JavaScript", "&& «value <= NUMBER»;", "true"),
+      swap("counted bytes are bounded", ".filter(|length| «*length <= most»)", "true"),
+      swap("a claim is bounded", "self.counted(«OTS_PAYLOAD»)?", "usize::MAX"),
+      swap("an address is bounded", "payload.counted(«OTS_URI»)?", "usize::MAX"),
+      swap("nothing behind a claim", "if «payload.rest.is_empty()» {", "true"),
+      swap("what an address is made of", "bytes.iter().all(allowed)", "true"),
+      swap("an address is not empty", "text.filter(|text| «!text.is_empty()»)", "true"),
+    ],
+  },
+];
