@@ -45,7 +45,9 @@ const auditRebuild: Command = {
     const local = localDatabase(context);
     const databaseUrl = text(values, "database-url") ?? env.DATABASE_URL ?? local?.url;
     if (!databaseUrl) throw new UsageError("no database: give --database-url URL or DATABASE_URL, or run `npm start`");
-    const endpoint = text(values, "endpoint") ?? env.TALOS_DATABASE_ENDPOINT ?? local?.endpoint;
+    // The local endpoint leads to the local database: another one that is named is not reached through it.
+    const own = databaseUrl === local?.url ? local.endpoint : undefined;
+    const endpoint = text(values, "endpoint") ?? env.TALOS_DATABASE_ENDPOINT ?? own;
     const policies = list(values, "policy").map((file) => readInput(file, LIMITS.policy_text_bytes));
     const client = context.client();
     const { rebuild } = await import("./rebuild.ts"); // the database's client is loaded by this command alone
