@@ -1,5 +1,6 @@
 /** Every list. */
 import { admission } from "./admission.ts";
+import { anchorEvidence } from "./anchor-evidence.ts";
 import { anchors } from "./anchors.ts";
 import { asks } from "./asks.ts";
 import { archive } from "./archive.ts";
@@ -10,7 +11,6 @@ import { containment } from "./containment.ts";
 import { exports } from "./exports.ts";
 import { inForce } from "./in-force.ts";
 import { edge } from "./edge.ts";
-import { evidence } from "./evidence.ts";
 import type { Area } from "./list.ts";
 import { log } from "./log.ts";
 import { meta } from "./meta.ts";
@@ -28,7 +28,7 @@ export const AREAS: readonly Area[] = [
   ...log,
   ...meta,
   ...bundle,
-  ...evidence,
+  ...anchorEvidence,
   ...anchors,
   ...exports,
   ...archive,

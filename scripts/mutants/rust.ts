@@ -96,14 +96,6 @@ export async function buildRust(jobs: readonly Job[], tree: string): Promise<Run
 
 const CRATES = ["base", "core", "log", "anchor", "bundle"];
 
-/** What the unit tests of a crate are called, if not `lib`, which are the core's. */
-const UNITS: Record<string, string> = {
-  talos_base: "base",
-  talos_log: "log",
-  talos_bundle: "bundle",
-  talos_anchor: "anchor",
-};
-
 function compile(tree: string): Map<string, string> {
   const env = toolEnv({ CARGO_TARGET_DIR: join(root, "crypto-wasm/target/mutants"), RUSTFLAGS: "--cap-lints=allow" });
   const args = [
@@ -133,9 +125,10 @@ function compile(tree: string): Map<string, string> {
   const binaries = new Map<string, string>();
   for (const { reason, executable, target } of lines) {
     if (reason !== "compiler-artifact" || !executable) continue;
-    const unit = UNITS[target.name] ?? "lib";
-    const crate = /\/(log|anchor|bundle)\/tests\//.exec(target.src_path)?.[1];
-    const suite = crate === undefined ? target.name : `${crate}-suite`;
+    // The core's are `lib` and `suite`, without its name.
+    const unit = target.name === "talos_core" ? "lib" : target.name.replace("talos_", "");
+    const crate = /\/(\w+)\/tests\//.exec(target.src_path)?.[1];
+    const suite = crate === undefined || crate === "core" ? target.name : `${crate}-suite`;
     const name = target.kind.includes("test") ? suite : unit;
     // Out of the target folder, where another run would replace them.
     copyFileSync(executable, join(tree, name));

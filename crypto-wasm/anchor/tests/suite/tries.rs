@@ -25,7 +25,7 @@ pub fn list(items: &[Vec<u8>]) -> Vec<u8> {
     prefixed(0xc0, &items.concat())
 }
 
-fn compact(digits: &[u8], leaf: bool) -> Vec<u8> {
+pub fn compact(digits: &[u8], leaf: bool) -> Vec<u8> {
     let flag = if leaf { 2 } else { 0 };
     let all = if digits.len() % 2 == 1 { [&[flag + 1], digits].concat() } else { [&[flag, 0], digits].concat() };
     all.chunks(2).map(|two| two[0] * 16 + two[1]).collect()

@@ -1,7 +1,7 @@
 /** Evidence of anchors: one encoding a value, the way through a trie, a contract's state, files of OpenTimestamps, headers. */
 import { type Area, swap } from "./list.ts";
 
-export const evidence: Area[] = [
+export const anchorEvidence: Area[] = [
   {
     file: "crypto-wasm/anchor/src/rlp.rs",
     by: "anchor-suite bounds:: vectors::evm tries::",
